@@ -1,0 +1,327 @@
+// Package result is the result document of one experiment, schema
+// netcmp.result/v1: what was asked, what was measured, and what the
+// instrument says of itself.
+//
+// Times are integer nanoseconds, sizes are bytes, ratios lie between 0 and 1.
+// A quantity that was not measured is null, never 0: such fields are
+// pointers.
+package result
+
+// Schema names the layout of Document.
+const Schema = "netcmp.result/v1"
+
+// Document is the result of one experiment.
+type Document struct {
+	Schema      string      `json:"schema"`
+	Tool        Tool        `json:"tool"`
+	Started     string      `json:"started"` // RFC 3339, UTC
+	Seed        uint64      `json:"seed"`
+	Proto       string      `json:"proto"`
+	Engine      string      `json:"engine"`
+	Interrupted bool        `json:"interrupted"` // ended before its plan was carried out
+	Warnings    []string    `json:"warnings"`
+	Environment Environment `json:"environment"`
+	Plan        Plan        `json:"plan"`
+	Setup       Setup       `json:"setup"`
+
+	// The measured direction: up, or down where the plan says so; of
+	// request-response the round trip. With direction "both" these sections
+	// tell of up, and Reverse tells of down.
+	Measured
+
+	Reverse *Measured      `json:"reverse,omitempty"`
+	Wire    *Wire          `json:"wire"`
+	Cost    Cost           `json:"cost"`
+	Link    *Link          `json:"link"`
+	TCPInfo *TCPInfo       `json:"tcp_info"`
+	QUIC    map[string]any `json:"quic"`
+	Sockets Sockets        `json:"sockets"`
+}
+
+// Measured is the account of one stream of numbered messages.
+type Measured struct {
+	Delivery   Delivery   `json:"delivery"`
+	Account    *Account   `json:"account"` // datagram protocols; null for the others
+	Loss       *Loss      `json:"loss"`
+	Order      *Order     `json:"order"`
+	Delay      *Delay     `json:"delay"`
+	Stall      *Stall     `json:"stall"`
+	Deadline   []Deadline `json:"deadline"`
+	Speed      Speed      `json:"speed"`
+	Instrument Instrument `json:"instrument"`
+	Intervals  []Interval `json:"intervals"`
+}
+
+// Tool says which program wrote the document.
+type Tool struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+}
+
+// Environment is the machine the experiment ran on.
+type Environment struct {
+	OS                string `json:"os"`
+	Kernel            string `json:"kernel"`
+	Arch              string `json:"arch"`
+	CPUs              int    `json:"cpus"`
+	GoVersion         string `json:"go"`
+	CongestionDefault string `json:"congestion_default"` // net.ipv4.tcp_congestion_control
+	Hostname          string `json:"hostname,omitempty"`
+}
+
+// Plan is the experiment as it was really run.
+type Plan struct {
+	Count         int64   `json:"count"` // messages scheduled a direction; 0: bounded by DurationNS alone
+	DurationNS    int64   `json:"duration_ns"`
+	SizeBytes     int     `json:"size_bytes"` // of one message, header included
+	RatePerS      float64 `json:"rate_per_s"` // 0: saturate
+	Saturate      bool    `json:"saturate"`
+	Arrival       string  `json:"arrival"`
+	Burst         int     `json:"burst,omitempty"`
+	Direction     string  `json:"direction"`
+	Pattern       string  `json:"pattern"`
+	Connection    string  `json:"connection"`
+	NetemUp       string  `json:"netem_up"`     // tc netem arguments; "" is a clean path
+	NetemDown     string  `json:"netem_down"`   //
+	PathDefault   bool    `json:"path_default"` // no path flag was given
+	Congestion    string  `json:"congestion"`   // as read back from the socket; "" where the protocol has none
+	NoDelay       bool    `json:"no_delay"`
+	SendBuffer    int     `json:"send_buffer"`    // asked for; 0: the system's default
+	ReceiveBuffer int     `json:"receive_buffer"` //
+	Command       string  `json:"command"`        // the command line that makes this experiment again
+}
+
+// Setup is what had to happen before the first message.
+type Setup struct {
+	ConnectNS      *int64 `json:"connect_ns"`       // transport handshake at the client; null where there is none
+	FirstMessageNS *int64 `json:"first_message_ns"` // connect begun → first message delivered
+	SecureNS       *int64 `json:"secure_ns"`        // connect begun → encryption in place
+}
+
+// Delivery counts messages. Received counts every whole message that came,
+// duplicates included; Delivered counts distinct numbers;
+// Lost = Sent − Delivered (RFC 7680: corrupted is lost, duplicated is received).
+type Delivery struct {
+	Scheduled  int64    `json:"scheduled"`
+	Sent       int64    `json:"sent"`
+	Received   *int64   `json:"received"`
+	Delivered  *int64   `json:"delivered"`
+	Lost       *int64   `json:"lost"`
+	Duplicated *int64   `json:"duplicated"` // further copies of a delivered number
+	Corrupted  *int64   `json:"corrupted"`  // damaged messages that reached the receiver's host: found by the checksum of the message, or thrown away by the host's own checksums
+	Late       *int64   `json:"late"`       // delivered, but after the longest deadline
+	Ratio      *float64 `json:"ratio"`      // Delivered/Sent
+}
+
+// Account says where every message that was sent and not delivered went:
+// sent = delivered + link_lost + queue_dropped + receiver_dropped + in_flight + unexplained.
+type Account struct {
+	LinkLost        *int64 `json:"link_lost"`      // lost or damaged by the path
+	LinkCorrupted   *int64 `json:"link_corrupted"` // of LinkLost: damaged
+	QueueDropped    *int64 `json:"queue_dropped"`  // the path's queue was full
+	ReceiverDropped *int64 `json:"receiver_dropped"`
+	InFlight        *int64 `json:"in_flight"` // still in the path when the run gave up waiting
+	Unexplained     *int64 `json:"unexplained"`
+}
+
+// Loss describes the pattern of loss (RFC 3357).
+type Loss struct {
+	Periods      int64           `json:"periods"`      // runs of consecutive lost numbers
+	PeriodMax    int64           `json:"period_max"`   // the longest run
+	PeriodMean   *float64        `json:"period_mean"`  // null without loss
+	Lengths      map[int64]int64 `json:"lengths"`      // run length → how many runs (lengths over 1000 count as 1000)
+	DistanceMin  *int64          `json:"distance_min"` // between successive losses, in numbers; null below two losses
+	DistanceMean *float64        `json:"distance_mean"`
+	// Numbers lists the lost numbers as [first, last] runs, the first
+	// MaxLossRuns of them.
+	Numbers   [][2]int64 `json:"numbers"`
+	Truncated bool       `json:"truncated"`
+}
+
+// MaxLossRuns bounds Loss.Numbers.
+const MaxLossRuns = 4096
+
+// Order tells how far the order of arrival differed from the order of
+// sending (RFC 4737, RFC 5236).
+type Order struct {
+	Reordered      int64              `json:"reordered"`
+	ReorderedRatio *float64           `json:"reordered_ratio"` // of received without duplicates
+	ExtentMax      int64              `json:"extent_max"`      // messages
+	ExtentMean     *float64           `json:"extent_mean"`     // over the reordered; null without any
+	LateTimeNS     *Quantiles         `json:"late_time_ns"`    // RFC 4737 §4.3; null without any
+	NReordering    []float64          `json:"n_reordering"`    // [n−1]: share of messages that are n-reordered
+	FreeRuns       *Runs              `json:"free_runs"`
+	Density        map[string]float64 `json:"density"` // RFC 5236: displacement → share
+}
+
+// Runs summarises RFC 4737 §4.5 reordering-free runs.
+type Runs struct {
+	Count int64    `json:"count"` // runs that ended at a reordered message
+	Mean  *float64 `json:"mean"`  // messages accepted in runs / runs (a/n)
+	// QuadraticMean is q/a: the mean run length met by a message.
+	QuadraticMean *float64 `json:"quadratic_mean"`
+	Max           int64    `json:"max"`
+}
+
+// Quantiles of a distribution, in the unit of the field's name.
+type Quantiles struct {
+	P50 int64 `json:"p50"`
+	P99 int64 `json:"p99"`
+	Max int64 `json:"max"`
+}
+
+// Delay is the distribution of one-way delay from the planned send time (of
+// request-response: of the round trip). A lost message is infinitely late
+// inside the percentiles: a percentile that falls among the lost is null.
+type Delay struct {
+	MinNS     *int64 `json:"min_ns"`
+	MeanNS    *int64 `json:"mean_ns"` // of the delivered
+	P50NS     *int64 `json:"p50_ns"`
+	P90NS     *int64 `json:"p90_ns"`
+	P99NS     *int64 `json:"p99_ns"`
+	P999NS    *int64 `json:"p999_ns"`
+	MaxNS     *int64 `json:"max_ns"` // of the delivered
+	StddevNS  *int64 `json:"stddev_ns"`
+	JitterNS  *int64 `json:"jitter_ns"`   // RFC 3550 §6.4.1, at the end of the run
+	IPDVP50NS *int64 `json:"ipdv_p50_ns"` // |IPDV| of successive numbers (RFC 3393)
+	IPDVP99NS *int64 `json:"ipdv_p99_ns"`
+}
+
+// Stall tells of waiting. Held is null for a transport that does not order
+// messages, since nothing can be held back there.
+type Stall struct {
+	LongestSilenceNS *int64     `json:"longest_silence_ns"` // longest gap between deliveries of new messages
+	Held             *int64     `json:"held"`               // messages released together behind a late one
+	HeldNS           *Quantiles `json:"held_ns"`
+	ReleasedMax      *int64     `json:"released_max"` // most messages released together
+	Exact            bool       `json:"exact"`        // false: estimated from arrival times
+}
+
+// Deadline is the share of sent messages that arrived within a time.
+type Deadline struct {
+	WithinNS    int64    `json:"within_ns"`
+	InTimeRatio *float64 `json:"in_time_ratio"`
+}
+
+// Speed of delivery, from the first planned send time to the last delivery.
+type Speed struct {
+	DurationNS *int64   `json:"duration_ns"`
+	GoodputBPS *float64 `json:"goodput_bps"` // payload delivered for the first time (RFC 5166), header of the message included
+	MessagesPS *float64 `json:"messages_per_s"`
+}
+
+// Instrument is the instrument's own error.
+type Instrument struct {
+	PacingErrorNS *Quantiles `json:"pacing_error_ns"` // handed over − planned, where the transport was free to take it
+	BlockedSends  int64      `json:"blocked_sends"`   // sends that were late because the transport did not take the message before
+	MissedSends   int64      `json:"missed_sends"`    // scheduled and never sent
+	Clock         Clock      `json:"clock"`
+}
+
+// Clock says which clock one-way delay was measured on.
+type Clock struct {
+	Source        string `json:"source"`
+	OffsetNS      *int64 `json:"offset_ns"`
+	UncertaintyNS *int64 `json:"uncertainty_ns"`
+}
+
+// Interval is one stretch of the run. Delivered, goodput and delay are of the
+// messages that arrived in it; Lost are those planned in it and never delivered.
+type Interval struct {
+	AtNS       int64   `json:"at_ns"` // its beginning, from the start of the run
+	Delivered  int64   `json:"delivered"`
+	Lost       *int64  `json:"lost"`
+	GoodputBPS float64 `json:"goodput_bps"`
+	DelayP50NS *int64  `json:"delay_p50_ns"`
+	DelayP99NS *int64  `json:"delay_p99_ns"`
+}
+
+// Wire counts what crossed the path, Ethernet headers included, before the
+// path did anything to it.
+type Wire struct {
+	UpPackets     int64    `json:"up_packets"`
+	UpBytes       int64    `json:"up_bytes"`
+	DownPackets   int64    `json:"down_packets"`
+	DownBytes     int64    `json:"down_bytes"`
+	OverheadRatio *float64 `json:"overhead_ratio"` // all bytes of both directions / message bytes delivered
+	Retransmitted *int64   `json:"retransmitted"`  // segments; null where the protocol has none
+}
+
+// Cost is the CPU time, user and system, of each end's process over the run.
+type Cost struct {
+	SenderCPUNS             *int64 `json:"sender_cpu_ns"`
+	ReceiverCPUNS           *int64 `json:"receiver_cpu_ns"`
+	SenderCPUPerMessageNS   *int64 `json:"sender_cpu_per_message_ns"`
+	ReceiverCPUPerMessageNS *int64 `json:"receiver_cpu_per_message_ns"`
+	PathCPUNS               *int64 `json:"path_cpu_ns"` // the emulator's own
+}
+
+// Link is the lab's ground truth.
+type Link struct {
+	Up   LinkDirection `json:"up"`
+	Down LinkDirection `json:"down"`
+}
+
+// LinkDirection counts packets of one direction. Conservation:
+// Packets + Duplicated = Lost + QueueDropped + Delivered + InFlight.
+type LinkDirection struct {
+	Packets      int64 `json:"packets"`
+	Bytes        int64 `json:"bytes"`
+	Lost         int64 `json:"lost"`
+	QueueDropped int64 `json:"queue_dropped"`
+	Duplicated   int64 `json:"duplicated"`
+	Corrupted    int64 `json:"corrupted"`
+	Reordered    int64 `json:"reordered"` // sent ahead by the reorder impairment
+	Delivered    int64 `json:"delivered"`
+	InFlight     int64 `json:"in_flight"`
+	Overrun      int64 `json:"overrun"` // packets that came faster than the emulator could take them; not in Packets
+	Strays       int64 `json:"strays"`  // link-local traffic (neighbour discovery…) that passes untouched; not in Packets
+	// The fate of whole IP datagrams, fragments taken together and copies
+	// taken together: what a datagram protocol's messages met.
+	Datagrams    Datagrams  `json:"datagrams"`
+	DelayErrorNS *Quantiles `json:"delay_error_ns"` // handed on − due
+}
+
+// Datagrams partitions the IP datagrams that entered a direction.
+type Datagrams struct {
+	Entered      int64 `json:"entered"`
+	Intact       int64 `json:"intact"`
+	Lost         int64 `json:"lost"`
+	QueueDropped int64 `json:"queue_dropped"`
+	Corrupted    int64 `json:"corrupted"`
+}
+
+// TCPInfo is what the sending stack reports at the end (tcp(7), TCP_INFO).
+type TCPInfo struct {
+	State           string `json:"state"`
+	RTTNS           int64  `json:"rtt_ns"`
+	RTTVarNS        int64  `json:"rttvar_ns"`
+	MinRTTNS        int64  `json:"min_rtt_ns"`
+	RTONS           int64  `json:"rto_ns"`
+	SndCwnd         uint32 `json:"snd_cwnd"`
+	SndSsthresh     uint32 `json:"snd_ssthresh"`
+	SndMSS          uint32 `json:"snd_mss"`
+	RcvMSS          uint32 `json:"rcv_mss"`
+	SegsOut         uint32 `json:"segs_out"`
+	SegsIn          uint32 `json:"segs_in"`
+	BytesSent       uint64 `json:"bytes_sent"`
+	BytesRetrans    uint64 `json:"bytes_retrans"`
+	TotalRetrans    uint32 `json:"total_retrans"`
+	Lost            uint32 `json:"lost"`
+	Reordering      uint32 `json:"reordering"`
+	DSACKDups       uint32 `json:"dsack_dups"`
+	DeliveryRateBPS uint64 `json:"delivery_rate_bps"`
+	BusyTimeNS      int64  `json:"busy_time_ns"`
+	RwndLimitedNS   int64  `json:"rwnd_limited_ns"`
+	SndbufLimitedNS int64  `json:"sndbuf_limited_ns"`
+}
+
+// Sockets are the socket buffers as the kernel really set them, in bytes
+// (the kernel doubles what is asked for, see socket(7)).
+type Sockets struct {
+	SenderSendBuffer      *int `json:"sender_send_buffer"`
+	ReceiverReceiveBuffer *int `json:"receiver_receive_buffer"`
+}
+
+// Ptr gives a pointer to v: a quantity that was measured.
+func Ptr[T any](v T) *T { return &v }

@@ -1,0 +1,101 @@
+// Package transport is what every transport offers: connections that move
+// batches of whole messages.
+package transport
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"netcmp/result"
+)
+
+// Errors that every transport gives alike.
+var (
+	// ErrClosed is given by a connection that this end has closed.
+	ErrClosed = errors.New("transport: connection closed")
+	// ErrPeerGone is given by a connection that the other end closed or reset.
+	ErrPeerGone = errors.New("transport: the other end is gone")
+	// ErrTooLarge is given for a message that the transport cannot carry.
+	ErrTooLarge = errors.New("transport: message too large")
+)
+
+// Config is what a session asks of a transport. The zero value means the
+// defaults.
+type Config struct {
+	Congestion    string // congestion control by name; "" is the system's
+	Nagle         bool   // leave Nagle's algorithm on (off by default)
+	SendBuffer    int    // bytes; 0 is the transport's default
+	ReceiveBuffer int    // bytes; 0 is the transport's default
+	MaxMessage    int    // the largest message of the session, bytes
+	Session       uint64 // the session that messages carry; a datagram of another one is not ours
+}
+
+// Properties say what a transport promises.
+type Properties struct {
+	Reliable   bool // what was sent arrives, or the connection fails
+	Ordered    bool // messages arrive in the order of sending
+	Handshake  bool // there is a connection to set up
+	MaxMessage int  // the largest message it carries, bytes
+}
+
+// Transport makes connections of one kind.
+type Transport interface {
+	// Name is the protocol's name: tcp, udp, …
+	Name() string
+	Properties() Properties
+	// Listen opens a listener at addr; port 0 picks one.
+	Listen(ctx context.Context, addr netip.AddrPort, c Config) (Listener, error)
+	// Dial connects to a listener. It returns when messages may be sent.
+	Dial(ctx context.Context, addr netip.AddrPort, c Config) (Conn, error)
+}
+
+// Listener waits for the one connection of a session.
+type Listener interface {
+	// Addr is where a client reaches the listener.
+	Addr() netip.AddrPort
+	// Accept waits for the connection. from is the client's address as the
+	// session knows it: a transport without a handshake has no other way to
+	// learn it; the others take only a connection from there when it is valid.
+	Accept(ctx context.Context, from netip.AddrPort) (Conn, error)
+	Close() error
+}
+
+// Message is one received message.
+type Message struct {
+	Data []byte // header and payload; valid until the next Receive
+	// At is when it came, in package clock's scale: the return of the read
+	// that brought it.
+	At int64
+}
+
+// Conn moves whole messages. One goroutine may send while another receives.
+type Conn interface {
+	// Send hands messages over in order and blocks while the transport
+	// cannot take them. It returns how many were taken whole. It keeps
+	// nothing of the batch.
+	Send(batch [][]byte) (int, error)
+	// Receive waits for at least one message, fills batch from its start and
+	// returns how many came. Damaged datagrams are handed on as they are: the
+	// caller parses. On a stream a message that does not parse ends the
+	// connection with message.ErrCorrupt.
+	Receive(batch []Message) (int, error)
+	// LocalAddr is this end's address.
+	LocalAddr() netip.AddrPort
+	// Stats reports the transport's own counters; it may be called at any
+	// time until Close, from any goroutine.
+	Stats() Stats
+	// Close ends the connection and wakes Send and Receive, which then give
+	// ErrClosed.
+	Close() error
+}
+
+// Stats is what a connection knows of itself.
+type Stats struct {
+	Congestion      string // as read back from the socket; "" where there is none
+	ReceiverDropped *int64 // datagrams that the socket's own buffer or checksum refused (SO_RXQ_OVFL); null where there is none
+	Retransmitted   *int64 // segments
+	SendBuffer      int    // as the kernel set it, bytes
+	ReceiveBuffer   int
+	TCPInfo         *result.TCPInfo
+}
