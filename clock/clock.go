@@ -44,3 +44,10 @@ func read() int64 {
 // Now is CLOCK_MONOTONIC in nanoseconds. It makes no system call and
 // allocates nothing.
 func Now() int64 { return offset + int64(time.Since(base)) }
+
+// Both is Now together with the wall clock (CLOCK_REALTIME, nanoseconds since
+// 1970) at the same instant: the kernel stamps packets with the wall clock.
+func Both() (mono, wall int64) {
+	t := time.Now()
+	return offset + int64(t.Sub(base)), t.UnixNano()
+}

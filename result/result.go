@@ -276,6 +276,7 @@ type LinkDirection struct {
 	InFlight     int64 `json:"in_flight"`
 	Overrun      int64 `json:"overrun"` // packets that came faster than the emulator could take them; not in Packets
 	Strays       int64 `json:"strays"`  // link-local traffic (neighbour discovery…) that passes untouched; not in Packets
+	Refused      int64 `json:"refused"` // of Delivered: packets that the receiving host's device did not take
 	// The fate of whole IP datagrams, fragments taken together and copies
 	// taken together: what a datagram protocol's messages met.
 	Datagrams    Datagrams  `json:"datagrams"`

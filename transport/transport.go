@@ -15,9 +15,17 @@ var (
 	// ErrClosed is given by a connection that this end has closed.
 	ErrClosed = errors.New("transport: connection closed")
 	// ErrPeerGone is given by a connection that the other end closed or reset.
+	// A transport without a handshake never gives it: it cannot know.
 	ErrPeerGone = errors.New("transport: the other end is gone")
-	// ErrTooLarge is given for a message that the transport cannot carry.
+	// ErrTooLarge is given for a message that the transport cannot carry, or
+	// that is above the session's own maximum.
 	ErrTooLarge = errors.New("transport: message too large")
+	// ErrUnknownCongestion is given for a congestion control that is not there;
+	// the message lists those that are.
+	ErrUnknownCongestion = errors.New("transport: unknown congestion control")
+	// ErrNotSupported is given for what this machine does not have or does not
+	// allow; the message says what would mend it.
+	ErrNotSupported = errors.New("transport: not supported here")
 )
 
 // Config is what a session asks of a transport. The zero value means the
@@ -27,8 +35,8 @@ type Config struct {
 	Nagle         bool   // leave Nagle's algorithm on (off by default)
 	SendBuffer    int    // bytes; 0 is the transport's default
 	ReceiveBuffer int    // bytes; 0 is the transport's default
-	MaxMessage    int    // the largest message of the session, bytes
-	Session       uint64 // the session that messages carry; a datagram of another one is not ours
+	MaxMessage    int    // the largest message of the session, bytes; 0 is the transport's
+	Session       uint64 // the session that messages carry; a datagram of another one is not ours. 0: any is
 }
 
 // Properties say what a transport promises.
@@ -56,7 +64,9 @@ type Listener interface {
 	Addr() netip.AddrPort
 	// Accept waits for the connection. from is the client's address as the
 	// session knows it: a transport without a handshake has no other way to
-	// learn it; the others take only a connection from there when it is valid.
+	// learn it; the others take only a connection from there when it is valid,
+	// from any port of that address where from has none. What a listener
+	// without a handshake received before Accept is not lost.
 	Accept(ctx context.Context, from netip.AddrPort) (Conn, error)
 	Close() error
 }
@@ -72,8 +82,8 @@ type Message struct {
 // Conn moves whole messages. One goroutine may send while another receives.
 type Conn interface {
 	// Send hands messages over in order and blocks while the transport
-	// cannot take them. It returns how many were taken whole. It keeps
-	// nothing of the batch.
+	// cannot take them. It returns how many were taken whole, which is fewer
+	// than all only with an error. It keeps nothing of the batch.
 	Send(batch [][]byte) (int, error)
 	// Receive waits for at least one message, fills batch from its start and
 	// returns how many came. Damaged datagrams are handed on as they are: the
@@ -83,19 +93,26 @@ type Conn interface {
 	// LocalAddr is this end's address.
 	LocalAddr() netip.AddrPort
 	// Stats reports the transport's own counters; it may be called at any
-	// time until Close, from any goroutine.
+	// time, from any goroutine. After Close it gives the last known.
 	Stats() Stats
 	// Close ends the connection and wakes Send and Receive, which then give
-	// ErrClosed.
+	// ErrClosed. A reliable transport sees that what it took still reaches the
+	// other end, for which Close may wait, within bounds: a round trip as a
+	// rule, a few seconds at most.
 	Close() error
 }
 
 // Stats is what a connection knows of itself.
 type Stats struct {
 	Congestion      string // as read back from the socket; "" where there is none
-	ReceiverDropped *int64 // datagrams that the socket's own buffer or checksum refused (SO_RXQ_OVFL); null where there is none
-	Retransmitted   *int64 // segments
-	SendBuffer      int    // as the kernel set it, bytes
-	ReceiveBuffer   int
-	TCPInfo         *result.TCPInfo
+	ReceiverDropped *int64 // datagrams that the socket's own buffer or checksum refused; null where there is none
+	Strays          *int64 // datagrams of strangers or of other sessions, thrown away; null where there are none
+	// Refused counts the times that the path answered with an ICMP error, such
+	// as that nobody listens at the port: what the socket told of, which is a
+	// part of all. Null where that ends the connection.
+	Refused       *int64
+	Retransmitted *int64 // segments
+	SendBuffer    int    // as the kernel set it, bytes
+	ReceiveBuffer int
+	TCPInfo       *result.TCPInfo
 }

@@ -1,0 +1,68 @@
+# Build, run and test need Go, make and a shell; nothing else.
+# `make help` lists the targets.
+
+GO       ?= go
+SEED     ?= 1
+FUZZTIME ?= 30s
+
+# Without git, or outside a checkout, it is a development build.
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS   = -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# A module of its own, so that the linter's dependencies are not ours.
+LINT = $(GO) tool -modfile=tools/go.mod golangci-lint
+
+.DEFAULT_GOAL := build
+
+.PHONY: build
+build: ## build bin/netcmp
+	$(GO) build -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/netcmp ./cmd/netcmp
+
+.PHONY: run
+run: build ## the same messages over tcp, then udp, through the same bad path (SEED=1)
+	bin/netcmp run --proto tcp --seed $(SEED)
+	bin/netcmp run --proto udp --seed $(SEED)
+
+.PHONY: test
+test: ## run all tests
+	$(GO) test ./...
+
+.PHONY: race
+race: ## run all tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: lint
+lint: ## vet, formatting, lint; the first time builds the linter for some minutes
+	$(GO) vet ./...
+	$(LINT) run
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@grep -r --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' . | sort | \
+	while IFS=: read -r file name; do \
+		name=$${name#func }; dir=$${file%/*}; \
+		echo "== $$dir $$name"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## run all benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: cover
+cover: ## measure test coverage into bin/cover.out and bin/cover.html
+	@mkdir -p bin
+	$(GO) test -coverpkg ./... -coverprofile bin/cover.out ./...
+	$(GO) tool cover -html bin/cover.out -o bin/cover.html
+	@$(GO) tool cover -func bin/cover.out | tail -n 1
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '  %-8s %s\n' "$$target" "$$text"; \
+	done

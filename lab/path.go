@@ -1,0 +1,263 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"netcmp/netem"
+	"netcmp/netem/emulator"
+)
+
+// channelFD is where the path process finds its channel to the owner.
+const channelFD = 3
+
+// pathMain is the path process: it builds the hosts' namespaces, carries the
+// packets between them, and starts and reaps the programs that run there. It
+// ends with its channel.
+func pathMain() int {
+	// Nothing is allocated a packet, so the collector need not run.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(1 << 30)
+	// The terminal's signals are for the owner and the programs. They are
+	// caught and not ignored: a program would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT)
+
+	f := os.NewFile(channelFD, "lab")
+	ch, err := newChannel(f)
+	f.Close()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "netcmp:", err)
+		return 1
+	}
+	mountProc()
+	p := &pathProcess{channel: ch, programs: map[int]int{}}
+	go p.reap()
+	for {
+		var r request
+		files, err := ch.receive(&r)
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			return 0 // the owner is gone; the kernel ends the rest with us
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "netcmp: lab:", err)
+			return 1
+		}
+		a := answer{ID: r.ID}
+		if err := p.serve(&r, files, &a); err != nil {
+			var u *UnsupportedError
+			if errors.As(unsupported(err), &u) && r.Build != nil {
+				a.Missing, a.Mend = u.Missing, u.Mend
+			} else {
+				a.Error = err.Error()
+			}
+		}
+		for _, f := range files {
+			f.Close()
+		}
+		if err := p.tell(a); err != nil {
+			return 0
+		}
+	}
+}
+
+// mountProc gives the lab's programs a /proc of their own process namespace,
+// where the machine lets it: nothing but ps depends on it.
+func mountProc() {
+	if unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") == nil {
+		_ = unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	}
+}
+
+// pathProcess is the state of the path process. Requests are served one after
+// the other; the reaper runs beside them.
+type pathProcess struct {
+	channel *channel
+	hosts   [2]*hostThread
+	path    *emulator.Emulator
+
+	mu       sync.Mutex  // over what the reaper shares, and the channel's sending side
+	programs map[int]int // process id → the request that started it
+}
+
+func (p *pathProcess) tell(a answer) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.channel.send(a, nil)
+}
+
+func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
+	switch {
+	case r.Build != nil:
+		return p.build(r.Build)
+	case p.path == nil:
+		return errors.New("the lab is not built")
+	case r.Start != nil:
+		return p.start(r.ID, r.Start, files)
+	case r.Signal != nil:
+		return p.signal(r.Signal)
+	case r.Listen != nil:
+		var err error
+		a.OK, err = p.hosts[r.Listen.Host].listening()
+		return err
+	case r.Link:
+		link, err := p.path.Link(context.Background())
+		if err != nil {
+			return err
+		}
+		var u unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+			return err
+		}
+		a.Link, a.CPUNS = &link, u.Utime.Nano()+u.Stime.Nano()
+		return nil
+	}
+	return errors.New("an empty request")
+}
+
+func (p *pathProcess) build(b *buildRequest) error {
+	for h := range p.hosts {
+		t, err := newHostThread()
+		if err != nil {
+			return err
+		}
+		p.hosts[h] = t
+	}
+	var devices [2]*emulator.Device
+	for h := range p.hosts {
+		index, err := connect(Host(h), p.hosts[h].namespace)
+		if err != nil {
+			return err
+		}
+		if devices[h], err = emulator.OpenDevice(index); err != nil {
+			return err
+		}
+	}
+	up, err := netem.Parse(b.Up)
+	if err != nil {
+		return err
+	}
+	down, err := netem.Parse(b.Down)
+	if err != nil {
+		return err
+	}
+	path, err := emulator.New(devices[Client], devices[Server], netem.Path{Up: up, Down: down}, b.Seed)
+	if err != nil {
+		return err
+	}
+	p.path = path
+	go func() {
+		if err := path.Run(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, "netcmp: path:", err)
+			os.Exit(1)
+		}
+	}()
+	return nil
+}
+
+func (p *pathProcess) start(id int, s *startRequest, files []*os.File) error {
+	fds := make([]uintptr, len(files))
+	for i, f := range files {
+		fds[i] = f.Fd()
+	}
+	// The lock keeps the reaper from meeting a process that is not yet known.
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hosts[s.Host].do(func() error {
+		pid, err := syscall.ForkExec(s.File, s.Args, &syscall.ProcAttr{Dir: s.Dir, Env: s.Env, Files: fds})
+		if err != nil {
+			return err
+		}
+		p.programs[pid] = id
+		return nil
+	})
+}
+
+func (p *pathProcess) signal(s *signalRequest) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for pid, id := range p.programs {
+		if id == s.Process {
+			return unix.Kill(pid, syscall.Signal(s.Signal))
+		}
+	}
+	return errors.New("the program has ended")
+}
+
+// reap waits for children: the programs, and what they left behind, since the
+// first process of a namespace inherits its orphans.
+func (p *pathProcess) reap() {
+	died := make(chan os.Signal, 1)
+	signal.Notify(died, syscall.SIGCHLD)
+	for range died {
+		for p.reapOne() {
+		}
+	}
+}
+
+func (p *pathProcess) reapOne() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var status unix.WaitStatus
+	var usage unix.Rusage
+	pid, err := unix.Wait4(-1, &status, unix.WNOHANG, &usage)
+	if err == unix.EINTR {
+		return true
+	}
+	if err != nil || pid <= 0 {
+		return false
+	}
+	if id, ok := p.programs[pid]; ok {
+		delete(p.programs, pid)
+		e := &Exit{Code: status.ExitStatus(), CPUNS: usage.Utime.Nano() + usage.Stime.Nano()}
+		if status.Signaled() {
+			e.Code, e.Signal = 0, int(status.Signal())
+		}
+		_ = p.channel.send(answer{Process: id, Exit: e}, nil) // a dead channel ends us anyway
+	}
+	return true
+}
+
+// hostThread is a host: a thread in a network namespace of its own, which does
+// what has to be done there. A program that it starts is born into the
+// namespace.
+type hostThread struct {
+	namespace int // descriptor of the network namespace
+	work      chan func()
+}
+
+func newHostThread() (*hostThread, error) {
+	t := &hostThread{work: make(chan func())}
+	made := make(chan error)
+	go func() {
+		// Never unlocked: the thread belongs to the namespace.
+		runtime.LockOSThread()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			t.namespace, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		}
+		made <- err
+		if err == nil {
+			for f := range t.work {
+				f()
+			}
+		}
+	}()
+	return t, <-made
+}
+
+// do runs f in the host's namespace.
+func (t *hostThread) do(f func() error) error {
+	done := make(chan error)
+	t.work <- func() { done <- f() }
+	return <-done
+}

@@ -1,0 +1,185 @@
+package ledger
+
+import (
+	"math"
+	"time"
+
+	"netcmp/result"
+)
+
+// maxIntervals bounds the rows of a run: 18 hours of seconds. What comes later
+// is counted in the last one, whose goodput is over its real length. For
+// longer runs choose a longer Config.Interval.
+const maxIntervals = 1 << 16
+
+const defaultInterval = time.Second
+
+// slots finds the interval a time falls into, without a division while it is
+// the one of the time before.
+type slots struct {
+	start, width int64
+	low, high    int64 // bounds of the slot found last; none yet where they are equal
+	slot         int
+}
+
+func newSlots(start int64, width time.Duration) slots {
+	if width <= 0 {
+		width = defaultInterval
+	}
+	return slots{start: start, width: min(int64(width), maxDelay)}
+}
+
+// of clamps times before the start to the first slot and those beyond
+// maxIntervals to the last.
+func (s *slots) of(t int64) int {
+	if t < s.low || t >= s.high {
+		if s.width == 0 { // the zero value
+			s.width = int64(defaultInterval)
+		}
+		i := min(max(t-s.start, 0)/s.width, maxIntervals-1)
+		s.slot, s.low, s.high = int(i), s.start+i*s.width, s.start+(i+1)*s.width
+		if i == 0 {
+			s.low = math.MinInt64
+		}
+		if i == maxIntervals-1 {
+			s.high = math.MaxInt64
+		}
+	}
+	return s.slot
+}
+
+// SentCount counts messages by the interval of their planned time: the
+// sender's side of Sent.PerInterval. Its zero value starts at 0 and has
+// intervals of a second. One goroutine owns it.
+type SentCount struct {
+	slots  slots
+	counts []int64
+}
+
+// NewSentCount wants the Start and Interval of the ledger's Config.
+func NewSentCount(start int64, interval time.Duration) *SentCount {
+	return &SentCount{slots: newSlots(clamp(start, maxTime), interval)}
+}
+
+// Add enters a message that was sent.
+func (c *SentCount) Add(planned int64) {
+	i := c.slots.of(clamp(planned, maxTime))
+	if i >= len(c.counts) {
+		c.counts = append(c.counts, make([]int64, i+1-len(c.counts))...)
+	}
+	c.counts[i]++
+}
+
+// PerInterval is a copy of the counts so far, for Sent.PerInterval; never nil.
+func (c *SentCount) PerInterval() []int64 { return append([]int64{}, c.counts...) }
+
+// in is the count of interval i.
+func (c *SentCount) in(i int) int64 {
+	if i < len(c.counts) {
+		return c.counts[i]
+	}
+	return 0
+}
+
+// row is an interval.
+type row struct {
+	delivered, bytes int64
+	p50, p99         int64 // delay, where anything was delivered
+}
+
+// timeline cuts the run into intervals. Deliveries belong to the interval they
+// arrive in, losses to the one they were planned in.
+type timeline struct {
+	start   int64
+	last    int64 // the latest arrival
+	arrived slots
+	rows    []row     // the intervals before current
+	current row       // percentiles not yet filled in
+	delays  histogram // of current
+	planned SentCount // delivered messages by planned time
+}
+
+func newTimeline(start int64, width time.Duration) timeline {
+	return timeline{
+		start:   start,
+		last:    start,
+		arrived: newSlots(start, width),
+		delays:  newHistogram(),
+		planned: SentCount{slots: newSlots(start, width)},
+	}
+}
+
+func (t *timeline) arrive(planned, at, delay int64, size int) {
+	if i := t.arrived.of(at); i > len(t.rows) {
+		t.advance(i)
+	}
+	t.last = max(t.last, at)
+	t.current.delivered++
+	t.current.bytes += int64(size)
+	t.delays.record(delay)
+	t.planned.Add(planned)
+}
+
+// advance closes the current interval and leaves those empty in which nothing
+// came.
+func (t *timeline) advance(to int) {
+	t.rows = append(t.rows, t.closed())
+	t.rows = append(t.rows, make([]row, to-len(t.rows))...)
+	t.current = row{}
+	t.delays.reset()
+}
+
+// closed is the current interval with its percentiles.
+func (t *timeline) closed() row {
+	r := t.current
+	if q := t.delays.quantiles(); q != nil {
+		r.p50, r.p99 = q.P50, q.P99
+	}
+	return r
+}
+
+// seconds is the length of interval i.
+func (t *timeline) seconds(i int) float64 {
+	d := t.arrived.width
+	if i == maxIntervals-1 {
+		d = max(d, t.last-t.start-int64(i)*d)
+	}
+	return time.Duration(d).Seconds()
+}
+
+// report gives a row for each interval up to the last in which something
+// arrived or was to be sent. Goodput is over the whole of an interval, of the
+// last one too.
+func (t *timeline) report(sent []int64) []result.Interval {
+	rows := t.rows
+	if t.current.delivered > 0 {
+		rows = append(rows[:len(rows):len(rows)], t.closed())
+	}
+	r := make([]result.Interval, min(max(len(rows), len(sent)), maxIntervals))
+	for i := range r {
+		r[i].AtNS = int64(i) * t.arrived.width
+		if i < len(rows) && rows[i].delivered > 0 {
+			r[i].Delivered = rows[i].delivered
+			r[i].GoodputBPS = float64(rows[i].bytes) * 8 / t.seconds(i)
+			r[i].DelayP50NS, r[i].DelayP99NS = result.Ptr(rows[i].p50), result.Ptr(rows[i].p99)
+		}
+		if sent != nil {
+			r[i].Lost = result.Ptr(max(0, sentIn(sent, i)-t.planned.in(i)))
+		}
+	}
+	return r
+}
+
+// sentIn is the count of interval i; the last one has what came after it too.
+func sentIn(sent []int64, i int) int64 {
+	if i >= len(sent) {
+		return 0
+	}
+	n := sent[i]
+	if i == maxIntervals-1 {
+		for _, more := range sent[i+1:] {
+			n += more
+		}
+	}
+	return n
+}

@@ -1,0 +1,191 @@
+package ledger
+
+import (
+	"time"
+
+	"netcmp/result"
+)
+
+// maxNumber is the default of Config.MaxNumber and its upper limit: at one
+// bit a number the bitmap can never hold more than 512 MiB.
+const maxNumber = 1 << 32
+
+// maxTime and maxDelay keep arithmetic on a peer's claims from overflowing.
+// A delay beyond maxDelay (39 hours) is no delay but a broken clock; it
+// counts as maxDelay.
+const (
+	maxTime  = 1 << 61
+	maxDelay = 1 << 47
+)
+
+// Config is what a ledger must know before the first arrival.
+type Config struct {
+	Start     int64           // planned time of the run's beginning, ns on the clock of the times below
+	Ordered   bool            // the transport keeps order, so a message may be held behind a late one
+	Deadlines []time.Duration // zero: 10, 20, 50, 100, 200, 500 ms, 1 s, 2 s
+	Interval  time.Duration   // zero: 1 s
+	// MaxNumber bounds the numbers: one at or beyond it counts as damaged.
+	// Zero, or more, is 2^32. Where the schedule is known its length is the
+	// right bound.
+	MaxNumber uint64
+}
+
+// Sent is what the sender says: without it nobody knows what is lost. The
+// numbers sent are 0 … Sent−1.
+type Sent struct {
+	Scheduled, Sent int64
+	PerInterval     []int64 // messages sent by interval of their planned time; may be nil
+	// HostDiscarded are damaged messages that the receiver's host threw away
+	// by its own checksums, counted elsewhere; they are added to
+	// Delivery.Corrupted.
+	HostDiscarded int64
+}
+
+// Ledger is the account of one stream of numbered messages. One goroutine
+// owns it: none of its methods may be called while another runs.
+type Ledger struct {
+	max uint64
+
+	seen       bitmap
+	next       uint64 // the highest number delivered, plus one (NextExp of RFC 4737)
+	received   int64
+	delivered  int64
+	duplicated int64
+	damaged    int64
+	bytes      int64 // of first copies
+
+	delay      delay
+	order      order
+	density    density
+	neighbours neighbours
+	stall      stall
+	deadlines  deadlines
+	timeline   timeline
+}
+
+// New opens a ledger.
+func New(c Config) *Ledger {
+	limit := c.MaxNumber
+	if limit == 0 || limit > maxNumber {
+		limit = maxNumber
+	}
+	start := clamp(c.Start, maxTime)
+	return &Ledger{
+		max:        limit,
+		delay:      newDelay(),
+		order:      newOrder(orderWindow, degreeMax),
+		density:    newDensity(densityThreshold),
+		neighbours: newNeighbours(neighbourWindow),
+		stall:      newStall(c.Ordered),
+		deadlines:  newDeadlines(c.Deadlines),
+		timeline:   newTimeline(start, c.Interval),
+	}
+}
+
+// Arrive enters a whole message: its number, the times it was planned for,
+// handed to the transport and received, in ns on one clock, and its size in
+// bytes. Of copies the first counts for everything (RFC 7680); messages are
+// entered in the order of their arrival.
+func (l *Ledger) Arrive(number uint64, planned, sent, at int64, size int) {
+	if number >= l.max {
+		l.Damaged(at, size)
+		return
+	}
+	l.received++
+	if !l.seen.add(number) {
+		l.duplicated++
+		return
+	}
+	l.delivered++
+	planned, sent, at = clamp(planned, maxTime), clamp(sent, maxTime), clamp(at, maxTime)
+	size = max(size, 0)
+	l.bytes += int64(size)
+
+	d := clamp(at-planned, maxDelay)
+	l.delay.arrive(d, sent, at)
+	l.order.arrive(number, at)
+	l.next = max(l.next, number+1)
+	l.density.arrive(number, l.next-1, &l.seen)
+	l.neighbours.arrive(number, d)
+	l.stall.arrive(sent, at)
+	l.deadlines.arrive(d)
+	l.timeline.arrive(planned, at, d, size)
+}
+
+// Damaged enters a message whose checksum failed. It is lost (RFC 7680: a
+// corrupted packet counts as a lost one), and its number cannot be trusted.
+func (l *Ledger) Damaged(_ int64, _ int) { l.damaged++ }
+
+// Report draws up the account. It may be called repeatedly, in mid-run too:
+// what was sent and has not come then counts as lost. It fills Delivery, Loss,
+// Order, Delay, Stall, Deadline, Speed and Intervals; Account and Instrument
+// are known to others. Loss is nil when nothing was sent, Order when nothing
+// was delivered.
+func (l *Ledger) Report(s Sent) result.Measured {
+	// A sender's count that is behind the arrivals, as it may be in mid-run,
+	// must not make ratios exceed one.
+	sent := max(s.Sent, 0)
+	among := max(sent, l.delivered)
+	return result.Measured{
+		Delivery:  l.reportDelivery(s, sent, among),
+		Loss:      reportLoss(&l.seen, uint64(sent)),
+		Order:     l.reportOrder(),
+		Delay:     l.reportDelay(among),
+		Stall:     l.stall.report(),
+		Deadline:  l.deadlines.report(sent, among),
+		Speed:     l.reportSpeed(),
+		Intervals: l.timeline.report(s.PerInterval),
+	}
+}
+
+func (l *Ledger) reportDelivery(s Sent, sent, among int64) result.Delivery {
+	d := result.Delivery{
+		Scheduled:  s.Scheduled,
+		Sent:       sent,
+		Received:   result.Ptr(l.received),
+		Delivered:  result.Ptr(l.delivered),
+		Lost:       result.Ptr(among - l.delivered),
+		Duplicated: result.Ptr(l.duplicated),
+		Corrupted:  result.Ptr(l.damaged + max(s.HostDiscarded, 0)),
+		Late:       result.Ptr(l.deadlines.late()),
+	}
+	if sent > 0 {
+		d.Ratio = result.Ptr(float64(l.delivered) / float64(among))
+	}
+	return d
+}
+
+func (l *Ledger) reportOrder() *result.Order {
+	if l.delivered == 0 {
+		return nil
+	}
+	r := l.order.report()
+	r.Density = l.density.report(&l.seen)
+	return r
+}
+
+func (l *Ledger) reportDelay(among int64) *result.Delay {
+	r := l.delay.report(among)
+	if q := l.neighbours.variation.quantiles(); q != nil {
+		r.IPDVP50NS, r.IPDVP99NS = &q.P50, &q.P99
+	}
+	return r
+}
+
+// reportSpeed counts from the beginning of the run to the last delivery.
+// Goodput is RFC 5166's: data that came for the first time, per second.
+func (l *Ledger) reportSpeed() result.Speed {
+	d := l.stall.last - l.timeline.start
+	if l.delivered == 0 || d <= 0 {
+		return result.Speed{}
+	}
+	seconds := time.Duration(d).Seconds()
+	return result.Speed{
+		DurationNS: &d,
+		GoodputBPS: result.Ptr(float64(l.bytes) * 8 / seconds),
+		MessagesPS: result.Ptr(float64(l.delivered) / seconds),
+	}
+}
+
+// clamp keeps v within ±limit.
+func clamp(v, limit int64) int64 { return min(max(v, -limit), limit) }

@@ -1,0 +1,116 @@
+package ledger
+
+import (
+	"time"
+
+	"netcmp/result"
+)
+
+// heldMin is the least wait that counts as being held; less is the pace of
+// wake-ups and reads.
+const heldMin = int64(time.Millisecond)
+
+// stall measures waiting: the longest silence between deliveries, and, where
+// the transport keeps order, messages that had arrived and had to wait for a
+// late one before them (head-of-line blocking).
+//
+// A receiver of an ordered transport cannot see a message wait, so this is an
+// estimate from times. With transit = at − sent:
+//
+//   - usual is the transit of messages that came on their own lately: it
+//     follows them down at once, and up by an eighth of the difference;
+//   - a message more than heldMin above usual, and more than heldMin above the
+//     message before it, is late: it came that much later than it should have,
+//     by itself. It is not held; it may hold others;
+//   - a message after it is held when its transit too is more than heldMin
+//     above usual, and it came with the late one though it was sent later: the
+//     time between the two arrivals is under half of that between the two
+//     sends. What it waited is transit − usual;
+//   - the first that does not fit ends the group. Within heldMin of the late
+//     one's arrival the group goes on, however, since several reads may be
+//     needed to empty the transport.
+//
+// With one loss, period T, and the lost message delivered after L0 where the
+// usual is OWD, follower j comes after max(OWD, L0 − j·T): it was held for
+// L0 − j·T − OWD, and ⌈(L0 − OWD)/T⌉ messages, the late one among them, were
+// released together. ReleasedMax counts the late one.
+//
+// A receiver that was not scheduled for some milliseconds looks the same as a
+// stream that was held, and behind a very first message that is late nothing
+// counts as held, since no usual transit is known.
+type stall struct {
+	ordered bool
+	arrived bool
+	last    int64 // the latest delivery
+	silence int64
+	quiet   bool // silence is known: there were two deliveries
+
+	usual       int64
+	transit     int64 // of the message before
+	behind      bool  // a group goes on
+	lateAt      int64 // of the late message
+	lateSent    int64
+	released    int64 // messages of the group
+	releasedMax int64
+	held        histogram
+}
+
+func newStall(ordered bool) stall {
+	s := stall{ordered: ordered}
+	if ordered {
+		s.held = newHistogram()
+	}
+	return s
+}
+
+func (s *stall) arrive(sent, at int64) {
+	if s.ordered {
+		s.follow(sent, at)
+	}
+	if !s.arrived {
+		s.arrived, s.last = true, at
+		return
+	}
+	s.silence = max(s.silence, at-s.last)
+	s.quiet = true
+	s.last = max(s.last, at)
+}
+
+// follow tells late, held and free messages apart.
+func (s *stall) follow(sent, at int64) {
+	transit := clamp(at-sent, maxDelay)
+	if !s.arrived {
+		s.usual, s.transit = transit, transit
+		return
+	}
+	above := transit - s.usual
+	switch since := at - s.lateAt; {
+	case above > heldMin && transit-s.transit > heldMin:
+		s.behind, s.lateAt, s.lateSent, s.released = true, at, sent, 1
+	case s.behind && above > heldMin && since < (sent-s.lateSent)/2:
+		s.held.record(above)
+		s.released++
+		s.releasedMax = max(s.releasedMax, s.released)
+	case s.behind && above > heldMin && since < heldMin:
+	default:
+		s.behind = false
+		if above > 0 {
+			above /= 8
+		}
+		s.usual += above
+	}
+	s.transit = transit
+}
+
+func (s *stall) report() *result.Stall {
+	r := &result.Stall{}
+	if s.quiet {
+		r.LongestSilenceNS = result.Ptr(s.silence)
+	}
+	if s.ordered && s.arrived {
+		r.Held = result.Ptr(s.held.count())
+		r.HeldNS = s.held.quantiles()
+		r.ReleasedMax = result.Ptr(s.releasedMax)
+	}
+	return r
+}

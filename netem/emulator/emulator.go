@@ -1,0 +1,172 @@
+// Package emulator is a path in user space: it carries the frames of two
+// network interfaces to each other and does to every packet what Linux netem
+// would do, from one seed, on time, and with an exact account.
+//
+// One goroutine on one thread owns everything (Emulator.Run). It takes frames
+// out of the receive ring of either interface, lets netem.Direction decide on
+// each packet, and either sends it on at once or keeps it in the delay line
+// until it is due. A host's device normally cuts what TCP hands it into
+// segments; here a frame arrives uncut, up to 64 KiB of one flow. The emulator
+// decides on every segment of it and sends on slices, so that each
+// MTU-sized packet meets its own fate without being cut and joined again.
+//
+// Delay counts from the instant at which the kernel took the packet in, not
+// from when the emulator got round to it.
+package emulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"netcmp/clock"
+	"netcmp/netem"
+	"netcmp/pacer"
+	"netcmp/result"
+)
+
+// Emulator is the path between two interfaces.
+type Emulator struct {
+	ends     [2]*end     // client's side, server's side
+	wake     int         // eventfd: ends a sleep of Run
+	called   atomic.Bool // a request waits, or the context has ended
+	requests chan func()
+	done     chan struct{}
+}
+
+// end is one interface with the direction that leads away from it.
+type end struct {
+	device *Device
+	away   *direction
+}
+
+// batch is how many frames are taken from one interface before the other one
+// and the delay lines get their turn.
+const batch = 32
+
+// New makes the path p between the client's and the server's interface. The
+// seed reaches every draw. The emulator owns the devices from here on.
+func New(client, server *Device, p netem.Path, seed uint64) (*Emulator, error) {
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	return &Emulator{
+		ends: [2]*end{
+			{client, newDirection(p.Up, netem.DirectionSeed(seed, true), server)},
+			{server, newDirection(p.Down, netem.DirectionSeed(seed, false), client)},
+		},
+		wake:     wake,
+		requests: make(chan func(), 1),
+		done:     make(chan struct{}),
+	}, nil
+}
+
+// Run carries packets until ctx ends; then it closes the devices. It must be
+// called once.
+func (e *Emulator) Run(ctx context.Context) error {
+	defer close(e.done)
+	stop := context.AfterFunc(ctx, e.call)
+	defer stop()
+	w := pacer.New()
+	defer w.Close()
+
+	fds := []unix.PollFd{
+		{Fd: int32(e.ends[0].device.fd), Events: unix.POLLIN},
+		{Fd: int32(e.ends[1].device.fd), Events: unix.POLLIN},
+		{Fd: int32(e.wake), Events: unix.POLLIN},
+	}
+	ready := func() bool { return e.ends[0].device.ready() || e.ends[1].device.ready() || e.called.Load() }
+	for {
+		if e.called.Swap(false) {
+			var b [8]byte
+			_, _ = unix.Read(e.wake, b[:])
+			for len(e.requests) > 0 {
+				(<-e.requests)()
+			}
+			if ctx.Err() != nil {
+				return errors.Join(e.ends[0].device.Close(), e.ends[1].device.Close(), unix.Close(e.wake))
+			}
+		}
+		busy := false
+		for _, end := range e.ends {
+			busy = end.take() || busy
+			busy = end.away.deliver(clock.Now(), batch) || busy
+		}
+		if !busy {
+			w.Until(e.nextDue(), fds, ready)
+		}
+	}
+}
+
+// call makes Run look at its requests and its context.
+func (e *Emulator) call() {
+	e.called.Store(true)
+	_, _ = unix.Write(e.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+}
+
+// take takes in what has come from the end's interface, a batch at most, and
+// says whether there was anything.
+func (e *end) take() bool {
+	for n := range batch {
+		stamp, off, frame, ok := e.device.receive()
+		if !ok {
+			return n > 0
+		}
+		now, wall := clock.Both()
+		// A stamp from after now, or from long before it, is the wall clock
+		// being set.
+		at := now - wall + stamp
+		if at > now || now-at > 1e9 {
+			at = now
+		}
+		e.away.deliver(now, 1)
+		e.away.admit(at, now, off, frame)
+		e.device.release()
+	}
+	return true
+}
+
+func (e *Emulator) nextDue() int64 {
+	due := int64(math.MaxInt64)
+	for _, end := range e.ends {
+		if r := end.away.line.next(); r != nil {
+			due = min(due, r.due)
+		}
+	}
+	return due
+}
+
+// Link is the account of both directions as it stands.
+func (e *Emulator) Link(ctx context.Context) (result.Link, error) {
+	answer := make(chan result.Link, 1)
+	read := func() {
+		for _, end := range e.ends {
+			n, err := end.device.overruns()
+			if err == nil {
+				end.away.counts.Overrun += n
+			}
+		}
+		answer <- result.Link{Up: e.ends[0].away.tally(), Down: e.ends[1].away.tally()}
+	}
+	select {
+	case e.requests <- read:
+	case <-e.done:
+		return result.Link{}, errors.New("emulator: ended")
+	case <-ctx.Done():
+		return result.Link{}, ctx.Err()
+	}
+	e.call()
+	select {
+	case l := <-answer:
+		return l, nil
+	case <-e.done:
+		return result.Link{}, errors.New("emulator: ended")
+	case <-ctx.Done():
+		return result.Link{}, ctx.Err()
+	}
+}

@@ -1,0 +1,128 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"netcmp/result"
+)
+
+// JSON writes a document for a program, indented, with a newline after it.
+func JSON(w io.Writer, d *result.Document) error {
+	data, err := encode(d, "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	return err
+}
+
+// Line is a document on one line, newline included: the form that saved
+// results have.
+func Line(d *result.Document) ([]byte, error) { return encode(d, "") }
+
+func encode(d *result.Document, indent string) ([]byte, error) {
+	if d == nil {
+		return nil, errNoDocument
+	}
+	if d.Warnings == nil { // no warnings were given, which is a measurement
+		c := *d
+		c.Warnings = []string{}
+		d = &c
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // "<" in a command line is for people to read
+	e.SetIndent("", indent)
+	if err := e.Encode(d); err != nil {
+		return nil, fmt.Errorf("report: document: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// ErrSchema is in the error of Read for a document it does not know.
+var ErrSchema = errors.New("unknown schema")
+
+// Read reads saved results: one document, or one after another, whatever
+// whitespace is between and within them. Empty input holds no documents, which
+// is no error. With an error come the documents before it; the error names the
+// line.
+func Read(r io.Reader) ([]*result.Document, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // a byte order mark, from an editor
+	var documents []*result.Document
+	dec := json.NewDecoder(bytes.NewReader(data))
+	for {
+		begin := skipSpace(data, dec.InputOffset())
+		at := func(offset int64) int { return line(data, begin+offset) }
+		var raw json.RawMessage
+		switch err := dec.Decode(&raw); {
+		case err == io.EOF:
+			return documents, nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return documents, fmt.Errorf("line %d: the document that begins here is cut short", at(0))
+		case err != nil:
+			if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+				// The offset counts the byte that was wrong, too.
+				return documents, fmt.Errorf("line %d: not JSON: %w", line(data, syntax.Offset-1), err)
+			}
+			return documents, fmt.Errorf("line %d: %w", at(0), err)
+		}
+		d, offset, err := decode(raw)
+		if err != nil {
+			return documents, fmt.Errorf("line %d: %w", at(offset), err)
+		}
+		documents = append(documents, d)
+	}
+}
+
+// decode reads one document. With an error it tells how far into the
+// document that is.
+func decode(raw []byte) (*result.Document, int64, error) {
+	var head struct {
+		Schema *string `json:"schema"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		if raw[0] != '{' {
+			return nil, 0, fmt.Errorf("not a result document: %s", printable(string(raw[:min(len(raw), 20)])))
+		}
+		return nil, errorOffset(err), err
+	}
+	switch {
+	case head.Schema == nil:
+		return nil, 0, fmt.Errorf("%w: it has none; known: %s", ErrSchema, result.Schema)
+	case *head.Schema != result.Schema:
+		return nil, 0, fmt.Errorf("%w: %s is not known; known: %s", ErrSchema, printable(*head.Schema), result.Schema)
+	}
+	d := new(result.Document)
+	if err := json.Unmarshal(raw, d); err != nil {
+		return nil, errorOffset(err), err
+	}
+	return d, 0, nil
+}
+
+func errorOffset(err error) int64 {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return max(0, wrong.Offset-1)
+	}
+	return 0
+}
+
+func skipSpace(data []byte, offset int64) int64 {
+	for offset < int64(len(data)) && bytes.IndexByte([]byte(" \t\r\n"), data[offset]) >= 0 {
+		offset++
+	}
+	return offset
+}
+
+// line is the number of the line that holds data[offset].
+func line(data []byte, offset int64) int {
+	offset = min(max(offset, 0), int64(len(data)))
+	return 1 + bytes.Count(data[:offset], []byte("\n"))
+}

@@ -1,0 +1,18 @@
+package report
+
+import "syscall"
+
+// lock keeps other netcmp processes from appending until unlock: what is
+// taken back after a failed write must be nobody else's. It is advisory, and
+// where the file system has no locks the write goes on without.
+func lock(fd uintptr) (unlock func()) {
+	for {
+		switch err := syscall.Flock(int(fd), syscall.LOCK_EX); err {
+		case nil:
+			return func() { _ = syscall.Flock(int(fd), syscall.LOCK_UN) }
+		case syscall.EINTR:
+		default:
+			return func() {}
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package report
+
+import "netcmp/result"
+
+// A nature is what a protocol makes of messages, in the words of the post and
+// the telephone.
+type nature struct {
+	words    string // of one message or connection: "a letter"
+	subject  string // begins the sentence: "Letters"
+	reliable bool   // what the path loses is sent again
+}
+
+var natures = map[string]nature{
+	"udp":           {"a letter", "Letters", false},
+	"quic-datagram": {"letters in sealed envelopes", "Letters", false},
+	"tcp":           {"a phone call", "Call", true},
+	"tls":           {"a phone call, scrambled", "Call", true},
+	"quic":          {"a phone call, scrambled", "Call", true},
+	"quic-streams":  {"a phone call for each message, scrambled", "Calls", true},
+}
+
+// natureOf knows the protocols of today. Of a document from another time it
+// says what can be seen: an account of each message belongs to datagrams.
+func natureOf(d *result.Document) nature {
+	if n, ok := natures[d.Proto]; ok {
+		return n
+	}
+	return nature{subject: "Messages", reliable: d.Account == nil}
+}
+
+const (
+	up   = "up"
+	down = "down"
+	both = "both"
+)
+
+// direction is the way the messages of the document's own Measured went.
+func direction(d *result.Document) string {
+	if d.Plan.Direction == down {
+		return down
+	}
+	return up
+}
+
+func requestResponse(d *result.Document) bool { return d.Plan.Pattern == "request-response" }
+
+// linkOf is the ground truth of one direction, or nil.
+func linkOf(d *result.Document, dir string) *result.LinkDirection {
+	switch {
+	case d.Link == nil:
+		return nil
+	case dir == down:
+		return &d.Link.Down
+	default:
+		return &d.Link.Up
+	}
+}
+
+// lostOf is how many messages that were sent are missing, if that is known.
+func lostOf(m *result.Measured) *int64 {
+	if m.Delivery.Lost == nil && m.Delivery.Delivered != nil {
+		return result.Ptr(m.Delivery.Sent - *m.Delivery.Delivered)
+	}
+	return m.Delivery.Lost
+}
+
+// positive reads a count that may not have been made.
+func positive(n *int64) bool { return n != nil && *n > 0 }

@@ -1,0 +1,119 @@
+package tcp
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// linger bounds the wait of Close for the peer to have all data. Three
+	// retransmissions of an ordinary path fall within it.
+	linger = 2 * time.Second
+	// glance is how often that wait looks whether it is over, at first and at
+	// last.
+	glance, glanceMax = 500 * time.Microsecond, 10 * time.Millisecond
+)
+
+// Close wakes Send and Receive, lets the peer have what was written, and ends
+// the connection.
+//
+// A plain close would do while the peer only listens: the kernel goes on
+// sending what is left and then says FIN. But RFC 1122 §4.2.2.13 has it that
+// "if such a host issues a CLOSE call while received data is still pending in
+// TCP, or if new data is received after CLOSE is called, its TCP SHOULD send a
+// RST to show that data was lost", and that reset also throws away what is
+// still on its way to the peer. So Close says FIN first, reads what comes and
+// drops it, and closes when all is acknowledged: what the peer's kernel has, a
+// reset does not take back. After linger it leaves the rest to the kernel.
+func (c *Conn) Close() error {
+	var err error
+	c.closing.Do(func() {
+		c.closed.Store(true)
+		_ = c.tcp.SetDeadline(past)
+		// Whoever holds these leaves now; whoever comes later sees closed.
+		c.sending.Lock()
+		c.sending.Unlock() //nolint:staticcheck // a barrier, not a critical section
+		c.receiving.Lock()
+		c.receiving.Unlock() //nolint:staticcheck // likewise
+		c.drain()
+
+		c.counting.Lock()
+		defer c.counting.Unlock()
+		c.refresh()
+		c.final = true
+		err = c.tcp.Close()
+	})
+	return err
+}
+
+// drain returns when the peer has acknowledged everything and nothing is left
+// to read here, when the connection is broken, or after linger. A peer that
+// goes on sending after it has everything is not waited for.
+func (c *Conn) drain() {
+	unread, unacknowledged := c.queues()
+	if unread == 0 && unacknowledged == 0 {
+		return
+	}
+	if c.tcp.CloseWrite() != nil {
+		return
+	}
+	var (
+		waste   = make([]byte, 64<<10)
+		end     = time.Now().Add(linger)
+		wait    = glance
+		arrived bool // the peer has everything
+		peerFIN bool
+	)
+	for {
+		unread, unacknowledged = c.queues()
+		now := time.Now()
+		if unacknowledged == 0 && !arrived {
+			arrived = true
+			if soon := now.Add(glanceMax); soon.Before(end) {
+				end = soon
+			}
+		}
+		if arrived && unread == 0 || !now.Before(end) {
+			return
+		}
+		if peerFIN {
+			time.Sleep(wait)
+		} else {
+			_ = c.tcp.SetReadDeadline(now.Add(wait))
+			n, err := c.tcp.Read(waste)
+			switch {
+			case n > 0:
+				continue
+			case errors.Is(err, os.ErrDeadlineExceeded):
+			case c.broken():
+				return
+			default:
+				peerFIN = true
+			}
+		}
+		wait = min(2*wait, glanceMax)
+	}
+}
+
+// queues counts the bytes that this end has not read, and those, its FIN
+// included, that the peer has not acknowledged.
+func (c *Conn) queues() (unread, unacknowledged int) {
+	_ = c.raw.Control(func(fd uintptr) {
+		unread, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ)
+		unacknowledged, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+	})
+	return unread, unacknowledged
+}
+
+// broken reports whether the connection is no more, as after a reset.
+func (c *Conn) broken() bool {
+	broken := true
+	_ = c.raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		broken = err != nil || info.State == unix.BPF_TCP_CLOSE
+	})
+	return broken
+}

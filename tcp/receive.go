@@ -1,0 +1,116 @@
+package tcp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"netcmp/clock"
+	"netcmp/message"
+	"netcmp/transport"
+)
+
+// Receive hands on the whole messages that the last read left over, or else
+// reads until there is one.
+func (c *Conn) Receive(batch []transport.Message) (int, error) {
+	c.receiving.Lock()
+	defer c.receiving.Unlock()
+	if c.closed.Load() {
+		return 0, transport.ErrClosed
+	}
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	for {
+		n, err := c.frames.next(batch)
+		if n > 0 || err != nil {
+			return n, err
+		}
+		if err := c.frames.read(c.tcp); err != nil {
+			return 0, c.why(err)
+		}
+		// Close may have come while data was there.
+		if c.closed.Load() {
+			return 0, transport.ErrClosed
+		}
+	}
+}
+
+// readSize is the receive buffer's size: one read takes what a fast path
+// brings while this goroutine was away.
+const readSize = 256 << 10
+
+// frames cuts a stream into messages.
+type frames struct {
+	buf        []byte
+	start, end int   // what of buf was read and not yet handed on
+	at         int64 // when the last read returned
+	largest    int
+	err        error // what ended the stream; stays
+}
+
+// next fills batch with the whole messages that are there. Since a read
+// happens only when none is left, each of them was completed by the last one.
+func (f *frames) next(batch []transport.Message) (n int, err error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	for n < len(batch) {
+		unread := f.buf[f.start:f.end]
+		length, err := message.Length(unread, f.largest)
+		if errors.Is(err, message.ErrShort) || err == nil && length > len(unread) {
+			break
+		}
+		if err != nil {
+			// Where a message ends is lost for good, and so is all that follows.
+			f.err = fmt.Errorf("tcp: the stream is out of step: %w", err)
+			if n == 0 {
+				return 0, f.err
+			}
+			break
+		}
+		batch[n] = transport.Message{Data: unread[:length:length], At: f.at}
+		f.start += length
+		n++
+	}
+	return n, nil
+}
+
+// read waits for more of the stream. The messages handed out before are no
+// longer valid: their place is used again.
+func (f *frames) read(r io.Reader) error {
+	f.makeRoom()
+	n, err := r.Read(f.buf[f.end:])
+	f.at = clock.Now()
+	f.end += n
+	if n == 0 && err != nil {
+		if errors.Is(err, io.EOF) && f.end > f.start {
+			return fmt.Errorf("%w in the middle of a message", err)
+		}
+		return err
+	}
+	return nil
+}
+
+// makeRoom moves the beginning of an unfinished message to the front when the
+// rest would not fit behind it, or little else would.
+func (f *frames) makeRoom() {
+	if f.start == f.end {
+		f.start, f.end = 0, 0
+	}
+	need := message.HeaderSize
+	if length, err := message.Length(f.buf[f.start:f.end], f.largest); err == nil {
+		need = length
+	}
+	size := max(readSize, need)
+	if size > len(f.buf) {
+		buf := make([]byte, size)
+		f.end = copy(buf, f.buf[f.start:f.end])
+		f.buf, f.start = buf, 0
+		return
+	}
+	if free := len(f.buf) - f.start; f.start > 0 && (free < need || free < len(f.buf)/2) {
+		f.end = copy(f.buf, f.buf[f.start:f.end])
+		f.start = 0
+	}
+}

@@ -1,0 +1,95 @@
+// Package tcp moves messages over TCP.
+//
+// TCP knows no messages: it carries a stream of bytes, whole and in order, or
+// breaks. A message begins where the one before it ended, and its own header
+// says how long it is. What the receiver sees of the stream's promise is head-
+// of-line blocking: one lost segment holds back every message behind it, and
+// when it comes they come together, from one read and with one time of
+// arrival.
+package tcp
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"netcmp/transport"
+	"netcmp/transport/socket"
+)
+
+// MaxMessage is the largest message, a bound on what one header can make the
+// receiver set aside.
+const MaxMessage = 16 << 20
+
+// Transport makes TCP connections.
+type Transport struct{}
+
+// New gives the TCP transport.
+func New() transport.Transport { return Transport{} }
+
+// Name is "tcp".
+func (Transport) Name() string { return "tcp" }
+
+// Properties say that TCP keeps all its promises or breaks the connection.
+func (Transport) Properties() transport.Properties {
+	return transport.Properties{Reliable: true, Ordered: true, Handshake: true, MaxMessage: MaxMessage}
+}
+
+// Listen opens a listening socket. What is asked of the buffers and the
+// congestion control is set on it before connections come, because they
+// inherit it, and the window scale is agreed on in the handshake.
+func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.Config) (transport.Listener, error) {
+	network, largest, err := t.check(addr, c)
+	if err != nil {
+		return nil, err
+	}
+	lc := net.ListenConfig{
+		Control:   control(c),
+		KeepAlive: -1, // probes are packets that the experiment did not send
+	}
+	lc.SetMultipathTCP(false) // Go listens for MPTCP by default
+	ln, err := lc.Listen(ctx, network, socket.Unmap(addr).String())
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{tcp: ln.(*net.TCPListener), config: c, largest: largest}, nil
+}
+
+// Dial connects to a listener; it takes the three-way handshake's round trip.
+func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Config) (transport.Conn, error) {
+	network, largest, err := t.check(addr, c)
+	if err != nil {
+		return nil, err
+	}
+	d := net.Dialer{Control: control(c), KeepAlive: -1}
+	d.SetMultipathTCP(false)
+	tcp, err := d.DialTCP(ctx, network, netip.AddrPort{}, socket.Unmap(addr))
+	if err != nil {
+		return nil, err
+	}
+	return newConn(tcp, c, largest)
+}
+
+func (t Transport) check(addr netip.AddrPort, c transport.Config) (network string, largest int, err error) {
+	if network, err = socket.Network("tcp", addr); err != nil {
+		return "", 0, err
+	}
+	largest, err = t.Properties().Largest(c)
+	return network, largest, err
+}
+
+// control sets a socket up before it connects or listens.
+func control(c transport.Config) func(network, address string, raw syscall.RawConn) error {
+	return func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		if e := raw.Control(func(fd uintptr) {
+			if err = setCongestion(int(fd), c.Congestion); err == nil {
+				err = socket.SetBuffers(int(fd), c.SendBuffer, c.ReceiveBuffer)
+			}
+		}); e != nil {
+			return e
+		}
+		return err
+	}
+}

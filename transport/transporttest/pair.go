@@ -1,0 +1,115 @@
+package transporttest
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"netcmp/transport"
+)
+
+// patience bounds every wait of the suite.
+const patience = 20 * time.Second
+
+// Pair gives the two ends of a connection over host, a loopback address. They
+// are closed when the test ends.
+func Pair(tb testing.TB, tr transport.Transport, host netip.Addr, c transport.Config) (client, server transport.Conn) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	l, err := tr.Listen(ctx, netip.AddrPortFrom(host, 0), c)
+	if err != nil {
+		tb.Fatalf("Listen: %v", err)
+	}
+	tb.Cleanup(func() { noError(tb, "closing the listener", l.Close()) })
+	client, server, err = join(ctx, tr, l, c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	closeLater(tb, client, server)
+	return client, server
+}
+
+// join dials the listener and accepts what comes from there.
+func join(ctx context.Context, tr transport.Transport, l transport.Listener, c transport.Config) (client, server transport.Conn, err error) {
+	if !tr.Properties().Handshake {
+		if client, err = tr.Dial(ctx, l.Addr(), c); err != nil {
+			return nil, nil, fmt.Errorf("dialling: %w", err)
+		}
+		if server, err = l.Accept(ctx, client.LocalAddr()); err != nil {
+			_ = client.Close()
+			return nil, nil, fmt.Errorf("accepting: %w", err)
+		}
+		return client, server, nil
+	}
+	type end struct {
+		conn transport.Conn
+		err  error
+	}
+	dialled := make(chan end, 1)
+	go func() {
+		conn, err := tr.Dial(ctx, l.Addr(), c)
+		dialled <- end{conn, err}
+	}()
+	server, err = l.Accept(ctx, netip.AddrPortFrom(l.Addr().Addr(), 0))
+	d := <-dialled
+	switch {
+	case err == nil && d.err == nil:
+		return d.conn, server, nil
+	case err == nil:
+		_ = server.Close()
+		return nil, nil, fmt.Errorf("dialling: %w", d.err)
+	case d.err == nil:
+		_ = d.conn.Close()
+		return nil, nil, fmt.Errorf("accepting: %w", err)
+	default:
+		return nil, nil, fmt.Errorf("dialling: %w; accepting: %w", d.err, err)
+	}
+}
+
+func closeLater(tb testing.TB, conns ...transport.Conn) {
+	tb.Cleanup(func() {
+		for _, c := range conns {
+			noError(tb, "closing", c.Close())
+		}
+	})
+}
+
+func noError(tb testing.TB, what string, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Errorf("%s: %v", what, err)
+	}
+}
+
+// within runs f and fails the test when it gives an error or takes longer
+// than d. What f waits for ends when the test's connections are closed.
+func within(tb testing.TB, d time.Duration, what string, f func() error) {
+	tb.Helper()
+	wait(tb, d, what, begin(f))
+}
+
+// begin runs f in the background.
+func begin(f func() error) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	return done
+}
+
+// wait is the other half of within.
+func wait(tb testing.TB, d time.Duration, what string, done <-chan error) {
+	tb.Helper()
+	select {
+	case err := <-done:
+		if err != nil {
+			tb.Fatalf("%s: %v", what, err)
+		}
+	case <-time.After(d):
+		stacks := make([]byte, 64<<10)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		tb.Fatalf("%s: not done after %v\n%s", what, d, stacks)
+	}
+}
