@@ -86,13 +86,27 @@ func TestParseDistribution(t *testing.T) {
 // TestTabledDelayArithmetic checks the split arithmetic against the product it
 // stands for: at most a nanosecond apart.
 func TestTabledDelayArithmetic(t *testing.T) {
-	for _, jitter := range []int64{1, 8191, 8192, 8193, 5_000_000, 123_456_789, MaxJitter} {
+	for _, jitter := range []int64{1, 8191, 8192, 8193, 5_000_000, 123_456_789, int64(MaxJitter)} {
 		d := jitteredDelay{mean: 10_000_000, jitter: jitter, table: tables[Normal](), draws: newStream(1, drawJitter)}
 		for n := range uint64(20_000) {
 			v := float64(d.table[d.draws.uint32(n)%tableSize])
 			want := 1e7 + float64(jitter)*v/tableScale
 			if got := float64(d.at(n)); math.Abs(got-want) > 1 {
 				t.Fatalf("jitter %d, table %v: %v, want %v", jitter, v, got, want)
+			}
+		}
+	}
+}
+
+// TestUniformDelayArithmetic: the draw modulo twice the jitter, down to a
+// jitter of a nanosecond and up to the largest, whose double just fits 32 bits.
+func TestUniformDelayArithmetic(t *testing.T) {
+	for _, jitter := range []int64{1, 3, 5_000_000, int64(MaxJitter)} {
+		d := jitteredDelay{mean: 10_000_000, jitter: jitter, draws: newStream(1, drawJitter)}
+		for n := range uint64(20_000) {
+			want := 10_000_000 - jitter + int64(d.draws.uint32(n))%(2*jitter)
+			if got := d.at(n); got != want || got < d.mean-jitter || got >= d.mean+jitter {
+				t.Fatalf("jitter %d, draw %d: %d, want %d", jitter, d.draws.uint32(n), got, want)
 			}
 		}
 	}

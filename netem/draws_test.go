@@ -101,3 +101,15 @@ func TestChanceIsNetems(t *testing.T) {
 		}
 	}
 }
+
+// TestOvertakingIsNetems: the kernel delays a packet where "reorder < draw".
+func TestOvertakingIsNetems(t *testing.T) {
+	s := newStream(1, drawReorder)
+	for n := range uint64(10_000) {
+		draw := s.uint32(n)
+		at, below := overtaking{gap: 1, probability: draw, draws: s}, overtaking{gap: 1, probability: draw - 1, draws: s}
+		if !at.next(n) || draw > 0 && below.next(n) {
+			t.Fatalf("draw %d at place %d is compared wrongly", draw, n)
+		}
+	}
+}

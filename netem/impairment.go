@@ -59,7 +59,7 @@ const (
 	MaxDelay = 274_877_906 * time.Microsecond
 	// MaxJitter is the largest jitter that the kernel applies: it cuts a larger
 	// one to 31 bits of nanoseconds without a word (netem_change).
-	MaxJitter = 1<<31 - 1
+	MaxJitter time.Duration = 1<<31 - 1
 	// DefaultLimit is the queue limit of a netem that is told none, in packets.
 	DefaultLimit = 1000
 )

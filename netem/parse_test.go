@@ -232,7 +232,7 @@ func impairments() *rapid.Generator[Impairment] {
 			i.Delay = time.Duration(rapid.Int64Range(1, int64(MaxDelay)).Draw(t, "delay"))
 		}
 		if some("jittered") {
-			i.Jitter = time.Duration(rapid.Int64Range(1, MaxJitter).Draw(t, "jitter"))
+			i.Jitter = time.Duration(rapid.Int64Range(1, int64(MaxJitter)).Draw(t, "jitter"))
 		}
 		if i.Delay != 0 && i.Jitter != 0 && some("normal") {
 			i.Distribution = Normal

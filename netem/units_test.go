@@ -101,3 +101,16 @@ func TestFormatDuration(t *testing.T) {
 		}
 	}
 }
+
+func TestPercentPanics(t *testing.T) {
+	for _, p := range []float64{-1, 100.1, math.NaN(), math.Inf(1)} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("Percent(%v) is a probability", p)
+				}
+			}()
+			Percent(p)
+		}()
+	}
+}

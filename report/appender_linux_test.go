@@ -19,10 +19,15 @@ func TestAppendAtTheFileSizeLimit(t *testing.T) {
 	length := len(lineOf(t, d))
 	if path := os.Getenv("NETCMP_TEST_LIMITED_FILE"); path != "" {
 		signal.Ignore(syscall.SIGXFSZ)
-		limit := uint64(2*length + length/2)
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
+		var before syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
 			t.Fatal(err)
 		}
+		limit := syscall.Rlimit{Cur: uint64(2*length + length/2), Max: before.Max}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before) }() // a coverage report is longer
 		a := open(t, path)
 		for i := range 3 {
 			if err := a.Append(d); (err != nil) != (i == 2) || err != nil && !errors.Is(err, syscall.EFBIG) {

@@ -63,7 +63,7 @@ func Read(r io.Reader) ([]*result.Document, error) {
 		at := func(offset int64) int { return line(data, begin+offset) }
 		var raw json.RawMessage
 		switch err := dec.Decode(&raw); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return documents, nil
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			return documents, fmt.Errorf("line %d: the document that begins here is cut short", at(0))

@@ -14,8 +14,8 @@ import (
 )
 
 func TestRoundTrip(t *testing.T) {
-	for name, make := range documents {
-		d := make()
+	for name, build := range documents {
+		d := build()
 		d.Schema = result.Schema
 		if d.Warnings == nil {
 			d.Warnings = []string{}
@@ -134,8 +134,8 @@ func TestReadErrors(t *testing.T) {
 }
 
 func FuzzRead(fz *testing.F) {
-	for _, make := range documents {
-		data, err := Line(make())
+	for _, build := range documents {
+		data, err := Line(build())
 		if err != nil {
 			fz.Fatal(err)
 		}

@@ -273,8 +273,11 @@ func near(text string) []string {
 		leaf := p[strings.LastIndexByte(p, '.')+1:]
 		// The right figure in the wrong section, or with no section at all.
 		far = min(far, 2*distance(last, leaf)+1+2*strings.Count(p, ".")/2)
-		if strings.HasPrefix(p, text) {
+		switch {
+		case strings.HasPrefix(p, text):
 			far = min(far, 1)
+		case len(text) > 2 && strings.Contains(p, text):
+			far = min(far, 4)
 		}
 		if strings.HasPrefix(leaf, last) && len(last) > 2 {
 			far = min(far, 3)

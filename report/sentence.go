@@ -61,6 +61,10 @@ func arrived(d *result.Document, m *result.Measured) string {
 	rr := requestResponse(d)
 	var s string
 	switch lost := sent - delivered; {
+	case lost <= 0 && sent == 1 && rr:
+		s = "the only request was answered" + joined(timing(d, m))
+	case lost <= 0 && sent == 1:
+		s = "the only message arrived" + joined(timing(d, m))
 	case lost <= 0 && rr:
 		s = "all " + counted(sent, "request") + " were answered" + joined(timing(d, m))
 	case lost <= 0:
@@ -80,7 +84,7 @@ func arrived(d *result.Document, m *result.Measured) string {
 			s += "came"
 		}
 	}
-	if m.Stall != nil && !positive(m.Stall.Held) {
+	if m.Stall != nil && !positive(m.Stall.Held) && delivered > 1 {
 		s += ", none waited for another"
 	}
 	if out := disorder(m); out != "" {
@@ -135,7 +139,7 @@ func heard(d *result.Document, m *result.Measured, dir string) string {
 	case held == nil:
 		parts = append(parts, "none had to wait for another")
 	case *held == 0:
-		parts = append(parts, "nothing had to wait")
+		parts = append(parts, "nothing had to wait for another")
 	default:
 		about := ""
 		if !m.Stall.Exact {
@@ -225,10 +229,10 @@ func oddities(d *result.Document, m *result.Measured) []string {
 			say(Count(*a.QueueDropped) + " found the path's queue full")
 		}
 		if positive(a.ReceiverDropped) {
-			say(Count(*a.ReceiverDropped) + " reached the receiver and were dropped there, which is not the path's doing")
+			say(Count(*a.ReceiverDropped) + " reached the receiver and " + were(*a.ReceiverDropped) + " dropped there, which is not the path's doing")
 		}
 		if positive(a.InFlight) {
-			say(Count(*a.InFlight) + " were still on the way when the run stopped waiting")
+			say(Count(*a.InFlight) + " " + were(*a.InFlight) + " still on the way when the run stopped waiting")
 		}
 		switch n := a.Unexplained; {
 		case positive(n):
@@ -253,9 +257,16 @@ func unfinished(d *result.Document, m *result.Measured) []string {
 	case d.Interrupted:
 		return []string{"Interrupted: the figures are of the " + counted(sent, noun(d)) + " sent until then."}
 	case planned > sent:
-		return []string{Count(planned-sent) + " of " + counted(planned, noun(d)) + " planned were never sent."}
+		return []string{Count(planned-sent) + " of " + counted(planned, noun(d)) + " planned " + were(planned-sent) + " never sent."}
 	}
 	return nil
+}
+
+func were(n int64) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
 }
 
 // joined fits what timing says to "arrived".

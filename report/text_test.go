@@ -25,9 +25,9 @@ func text(t *testing.T, d *result.Document, o Options) string {
 }
 
 func TestTextGolden(t *testing.T) {
-	for name, make := range documents {
+	for name, build := range documents {
 		t.Run(name, func(t *testing.T) {
-			golden(t, name+".txt", text(t, make(), Options{}))
+			golden(t, name+".txt", text(t, build(), Options{}))
 		})
 	}
 	t.Run("narrow", func(t *testing.T) { golden(t, "narrow.txt", text(t, overrun(), Options{Width: 50})) })
@@ -61,10 +61,10 @@ var escape = regexp.MustCompile("\x1b\\[[0-9]*m")
 // Colour marks; it does not tell. And a text for a terminal has no line that
 // is longer than it, but for the command.
 func TestTextLawsOfLayout(t *testing.T) {
-	for name, make := range documents {
+	for name, build := range documents {
 		for _, width := range []int{0, 20, 40, 60, 72, 80, 100, 132, 200} {
-			plain := text(t, make(), Options{Width: width})
-			colored := text(t, make(), Options{Width: width, Color: true})
+			plain := text(t, build(), Options{Width: width})
+			colored := text(t, build(), Options{Width: width, Color: true})
 			if escape.ReplaceAllString(colored, "") != plain {
 				t.Errorf("%s at %d: colour changes more than colour:\n%s\n%s", name, width, plain, colored)
 			}
@@ -80,7 +80,7 @@ func TestTextLawsOfLayout(t *testing.T) {
 					t.Errorf("%s: %d columns in a width of %d: %q", name, columns(line), width, line)
 				}
 			}
-			if words, all := strings.Fields(plain), strings.Fields(text(t, make(), Options{})); len(strings.Join(words, "")) > len(strings.Join(all, "")) {
+			if words, all := strings.Fields(plain), strings.Fields(text(t, build(), Options{})); len(strings.Join(words, "")) > len(strings.Join(all, "")) {
 				t.Errorf("%s at %d: folding added words", name, width)
 			}
 		}
@@ -92,6 +92,10 @@ func TestSentences(t *testing.T) {
 	few.Delay.MinNS, few.Delay.P999NS = n(20_000_000), n(20_800_000)
 	doubled := base("udp")
 	doubled.Delivery.Duplicated = n(1)
+	stuck := tcpLossy()
+	stuck.Delivery.Delivered, stuck.Delivery.Lost = n(1999), n(1)
+	single := base("udp")
+	single.Plan.Count, single.Delivery = 1, result.Delivery{Scheduled: 1, Sent: 1, Delivered: n(1), Lost: n(0), Ratio: f(1)}
 	negative := base("udp")
 	negative.Account.Unexplained = n(-2)
 	for _, c := range []struct {
@@ -104,6 +108,8 @@ func TestSentences(t *testing.T) {
 		{"few late", few, []string{"Letters: all 2000 messages arrived on time but for a few, the slowest after 36.9 ms, none waited for another; 412 came out of order, by up to 7 messages. 21 further copies came of messages that were already there."}},
 		{"one copy", doubled, []string{"Letters: all 2000 messages arrived on time, none waited for another. 1 further copy came of a message that was already there."}},
 		{"account too long", negative, []string{"Letters: all 2000 messages arrived on time, none waited for another. The account of the missing is 2 too long, so the loss here is in doubt."}},
+		{"one lost in a call", stuck, []string{"Call: 1999 of 2000 messages had been heard by the end, in order; 143 messages had to wait behind a lost one, the longest silence was 280 ms. The other 1 had not come when the run stopped waiting."}},
+		{"only one", single, []string{"Letters: the only message arrived on time."}},
 		{"nothing sent", &result.Document{Proto: "tcp"}, []string{"Call: nothing was sent."}},
 	} {
 		if got := sentences(c.d); strings.Join(got, "\n") != strings.Join(c.want, "\n") {

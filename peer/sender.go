@@ -1,0 +1,138 @@
+package peer
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"netcmp/clock"
+	"netcmp/ledger"
+	"netcmp/message"
+	"netcmp/pacer"
+	"netcmp/result"
+	"netcmp/transport"
+	"netcmp/workload"
+)
+
+const (
+	batchMessages = 64      // at most so many are handed over together
+	batchBytes    = 1 << 18 // and so many bytes, if they are more than one
+	// blockedAfter tells a transport that did not take messages from a
+	// sender that was late: a hand-over that lasts longer.
+	blockedAfter = int64(time.Millisecond)
+)
+
+// sent is what a sender tells of itself.
+type sent struct {
+	Scheduled     int64             `json:"scheduled"`
+	Sent          int64             `json:"sent"`
+	PerInterval   []int64           `json:"per_interval"`
+	PacingErrorNS *result.Quantiles `json:"pacing_error_ns"`
+	BlockedSends  int64             `json:"blocked_sends"`
+	Error         string            `json:"error,omitempty"`
+}
+
+// sender hands the messages of a plan to a connection, each at its time,
+// whatever became of the ones before. One goroutine runs it; others read count
+// and may call stop.
+type sender struct {
+	conn     transport.Conn
+	plan     workload.Plan
+	session  uint64
+	interval time.Duration
+
+	count   atomic.Int64 // messages sent so far
+	stopped atomic.Bool
+}
+
+func (s *sender) stop() { s.stopped.Store(true) }
+
+// run sends from the instant start on. It returns when the last message was
+// handed over, or at stop, or when the connection fails.
+func (s *sender) run(start int64) sent {
+	w := pacer.New()
+	defer w.Close()
+	var (
+		schedule = workload.NewSchedule(s.plan)
+		perSlot  = ledger.NewSentCount(start, s.interval)
+		pacing   = hdrhistogram.New(1, int64(time.Hour), 3)
+		out      sent
+		returned int64 // when the last hand-over ended
+		took     int64 // how long it lasted
+		end      = int64(0)
+	)
+	if s.plan.Saturate && s.plan.Duration > 0 {
+		end = start + int64(s.plan.Duration)
+	}
+	most := min(max(batchBytes/s.plan.Size, 1), batchMessages)
+	if !s.plan.Saturate && s.plan.Arrival != workload.Burst {
+		most = min(most, 16) // a paced sender that has fallen behind catches up in small steps
+	}
+	arena := make([]byte, most*s.plan.Size)
+	message.Fill(arena, s.session)
+	batch := make([][]byte, most)
+	due := make([]int64, most)
+	for i := range batch {
+		batch[i] = arena[i*s.plan.Size : (i+1)*s.plan.Size : (i+1)*s.plan.Size]
+	}
+
+	next, more := schedule.Next()
+	for more && !s.stopped.Load() {
+		at := start + int64(next.Offset)
+		now := clock.Now()
+		if now < at {
+			if now = w.Until(at, nil, s.stopped.Load); now < at {
+				break
+			}
+		}
+		if end > 0 && now >= end {
+			break
+		}
+		n := 0
+		for n < most && more && start+int64(next.Offset) <= now {
+			due[n] = start + int64(next.Offset)
+			if s.plan.Saturate {
+				due[n] = now
+			}
+			message.Seal(batch[n], message.Header{Session: s.session, Number: next.Number, Planned: due[n], Sent: now})
+			n++
+			next, more = schedule.Next()
+		}
+		before := clock.Now()
+		taken, err := s.conn.Send(batch[:n])
+		for _, d := range due[:taken] {
+			perSlot.Add(d)
+			if s.plan.Saturate {
+				continue
+			}
+			if d < returned && took > blockedAfter {
+				out.BlockedSends++
+			} else {
+				_ = pacing.RecordValue(max(before-d, 1))
+			}
+		}
+		out.Sent += int64(taken)
+		s.count.Store(out.Sent)
+		if err != nil {
+			if !s.stopped.Load() || !errors.Is(err, transport.ErrClosed) {
+				out.Error = err.Error()
+			}
+			break
+		}
+		returned = clock.Now()
+		took = returned - before
+	}
+	out.Scheduled = s.plan.Expected()
+	if out.Scheduled < 0 {
+		out.Scheduled = out.Sent
+	}
+	out.PerInterval = perSlot.PerInterval()
+	if pacing.TotalCount() > 0 {
+		out.PacingErrorNS = &result.Quantiles{
+			P50: pacing.ValueAtQuantile(50), P99: pacing.ValueAtQuantile(99), Max: pacing.Max(),
+		}
+	}
+	return out
+}
