@@ -1,5 +1,7 @@
 package ledger
 
+import "math/bits"
+
 // degreeMax is the greatest degree of n-reordering told apart; a message
 // overtaken by more in a row counts as that.
 const degreeMax = 64
@@ -15,7 +17,7 @@ const degreeMax = 64
 // in numbers and in time; of more than the greatest degree the oldest are
 // forgotten, since whoever they would answer is beyond it.
 type degree struct {
-	stack []arrival // a ring of which the last depth entries up to top are the stack
+	stack []arrival // a ring of which the depth entries below top are the stack
 	top   int
 	depth int
 
@@ -28,28 +30,28 @@ type arrival struct {
 }
 
 func newDegree(greatest int) degree {
-	return degree{stack: make([]arrival, greatest), exactly: make([]int64, greatest)}
+	return degree{
+		stack:   make([]arrival, 1<<bits.Len(uint(greatest-1))),
+		exactly: make([]int64, greatest),
+	}
 }
 
 func (d *degree) arrive(number uint64, index int64) {
-	for d.depth > 0 && d.stack[d.top].number > number {
-		d.depth--
-		if d.top--; d.top < 0 {
-			d.top = len(d.stack) - 1
-		}
+	mask := len(d.stack) - 1
+	top, depth := d.top, d.depth
+	for depth > 0 && d.stack[(top-1)&mask].number > number {
+		top--
+		depth--
 	}
 	n := index
-	if d.depth > 0 {
-		n = index - 1 - d.stack[d.top].index
+	if depth > 0 {
+		n = index - 1 - d.stack[(top-1)&mask].index
 	}
 	if n > 0 {
 		d.exactly[min(n, int64(len(d.exactly)))-1]++
 	}
-	if d.top++; d.top == len(d.stack) {
-		d.top = 0
-	}
-	d.stack[d.top] = arrival{number, index}
-	d.depth = min(d.depth+1, len(d.stack))
+	d.stack[top&mask] = arrival{number, index}
+	d.top, d.depth = top+1, min(depth+1, len(d.stack))
 }
 
 // report gives the degree of n-reordering for n = 1, 2, …: the share of

@@ -14,7 +14,7 @@
 //   - n-reordering: the nearest earlier arrival with a smaller number, found
 //     on a stack that ascends;
 //   - reorder density (RFC 5236): the arrivals that await their receive index;
-//   - delays: HDR histograms, with extremes and moments exact beside them;
+//   - delays: histograms in HDR layout, with extremes and moments exact beside them;
 //   - variation between neighbours (RFC 3393): the last delays by number.
 //
 // Apart from the bitmap, 12.5 MB for a hundred million numbers, and a row an

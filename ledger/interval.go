@@ -63,11 +63,18 @@ func NewSentCount(start int64, interval time.Duration) *SentCount {
 
 // Add enters a message that was sent.
 func (c *SentCount) Add(planned int64) {
+	if planned < c.slots.low || planned >= c.slots.high {
+		c.move(planned)
+	}
+	c.counts[c.slots.slot]++
+}
+
+// move makes the slot of planned the current one, and room for its count.
+func (c *SentCount) move(planned int64) {
 	i := c.slots.of(clamp(planned, maxTime))
 	if i >= len(c.counts) {
 		c.counts = append(c.counts, make([]int64, i+1-len(c.counts))...)
 	}
-	c.counts[i]++
 }
 
 // PerInterval is a copy of the counts so far, for Sent.PerInterval; never nil.
@@ -109,14 +116,16 @@ func newTimeline(start int64, width time.Duration) timeline {
 	}
 }
 
-func (t *timeline) arrive(planned, at, delay int64, size int) {
-	if i := t.arrived.of(at); i > len(t.rows) {
-		t.advance(i)
+func (t *timeline) arrive(planned, at, delay int64, place, size int) {
+	if at >= t.arrived.high {
+		if i := t.arrived.of(at); i > len(t.rows) {
+			t.advance(i)
+		}
 	}
 	t.last = max(t.last, at)
 	t.current.delivered++
 	t.current.bytes += int64(size)
-	t.delays.record(delay)
+	t.delays.recordAt(place, delay)
 	t.planned.Add(planned)
 }
 

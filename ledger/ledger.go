@@ -102,14 +102,17 @@ func (l *Ledger) Arrive(number uint64, planned, sent, at int64, size int) {
 	l.bytes += int64(size)
 
 	d := clamp(at-planned, maxDelay)
-	l.delay.arrive(d, sent, at)
+	place := place(d)
+	l.delay.arrive(d, place, sent, at)
 	l.order.arrive(number, at)
 	l.next = max(l.next, number+1)
-	l.density.arrive(number, l.next-1, &l.seen)
+	if !l.density.inOrder(number) {
+		l.density.arrive(number, l.next-1, &l.seen)
+	}
 	l.neighbours.arrive(number, d)
 	l.stall.arrive(sent, at)
 	l.deadlines.arrive(d)
-	l.timeline.arrive(planned, at, d, size)
+	l.timeline.arrive(planned, at, d, place, size)
 }
 
 // Damaged enters a message whose checksum failed. It is lost (RFC 7680: a

@@ -52,23 +52,6 @@ func TestPercentilesCountTheLost(t *testing.T) {
 	equal(t, "jitter", *d.JitterNS, 0)
 }
 
-// A percentile is within a thousandth, whatever its size.
-func TestHistogramResolution(t *testing.T) {
-	for _, v := range []int64{1, 999, 20_000, 700_001, 25 * ms, 333_333_333, 3 * int64(time.Hour) / 4} {
-		h := newHistogram()
-		for _, w := range []int64{0, v, 4 * v} {
-			h.record(w)
-		}
-		near(t, "p50", float64(*h.percentile(500, 3)), float64(v), float64(v)/1000)
-	}
-	h := newHistogram()
-	h.record(-5)
-	h.record(-7)
-	equal(t, "of negative values", *h.quantiles(), result.Quantiles{P50: -5, P99: -5, Max: -5})
-	h.record(2 * histogramMax)
-	equal(t, "max", h.quantiles().Max, 2*histogramMax)
-}
-
 func TestMomentsAreExact(t *testing.T) {
 	var m moments
 	for range 1000 {

@@ -19,11 +19,11 @@ const heldMin = int64(time.Millisecond)
 //
 //   - usual is the transit of messages that came on their own lately: it
 //     follows them down at once, and up by an eighth of the difference;
-//   - a message more than heldMin above usual, and more than heldMin above the
-//     message before it, is late: it came that much later than it should have,
-//     by itself. It is not held; it may hold others;
-//   - a message after it is held when its transit too is more than heldMin
-//     above usual, and it came with the late one though it was sent later: the
+//   - a message whose transit is more than heldMin above that of the message
+//     before it is late: it came that much later than it should have, by
+//     itself. It is not held; it may hold others;
+//   - a message after it is held when its transit is more than heldMin above
+//     usual, and it came with the late one though it was sent later: the
 //     time between the two arrivals is under half of that between the two
 //     sends. What it waited is transit − usual;
 //   - the first that does not fit ends the group. Within heldMin of the late
@@ -85,7 +85,7 @@ func (s *stall) follow(sent, at int64) {
 	}
 	above := transit - s.usual
 	switch since := at - s.lateAt; {
-	case above > heldMin && transit-s.transit > heldMin:
+	case transit-s.transit > heldMin: // so above too: usual never exceeds the transit before
 		s.behind, s.lateAt, s.lateSent, s.released = true, at, sent, 1
 	case s.behind && above > heldMin && since < (sent-s.lateSent)/2:
 		s.held.record(above)
@@ -108,7 +108,7 @@ func (s *stall) report() *result.Stall {
 		r.LongestSilenceNS = result.Ptr(s.silence)
 	}
 	if s.ordered && s.arrived {
-		r.Held = result.Ptr(s.held.count())
+		r.Held = result.Ptr(s.held.n)
 		r.HeldNS = s.held.quantiles()
 		r.ReleasedMax = result.Ptr(s.releasedMax)
 	}

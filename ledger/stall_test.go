@@ -165,6 +165,36 @@ func TestHeldOverJitter(t *testing.T) {
 	near(t, "mean wait of the model", float64(waited)/float64(held), 20*float64(ms), 2*float64(ms))
 }
 
+// After an outage a slow link drains its queue a little faster than it fills:
+// nothing of that waits for a late message.
+func TestDrainHoldsNothing(t *testing.T) {
+	l := New(Config{Ordered: true})
+	var at int64
+	for n := range int64(200) {
+		at = max(at+8*ms, n*10*ms+20*ms)
+		if n == 50 {
+			at += 100 * ms
+		}
+		l.Arrive(uint64(n), n*10*ms, n*10*ms, at, 100)
+	}
+	equal(t, "held", *l.Report(Sent{Sent: 200}).Stall.Held, 0)
+}
+
+func TestUsualTransit(t *testing.T) {
+	s := newStall(true)
+	for i, c := range []struct{ transit, usual int64 }{
+		{20_000_000, 20_000_000},
+		{20_800_000, 20_100_000}, // an eighth up
+		{90_000_000, 20_100_000}, // late
+		{19_000_000, 19_000_000}, // down at once
+		{-19_000_000, -19_000_000},
+	} {
+		sent := int64(i) * 100 * ms
+		s.arrive(sent, sent+c.transit)
+		equal(t, "usual", s.usual, c.usual)
+	}
+}
+
 func TestUnorderedHoldsNothing(t *testing.T) {
 	l := New(Config{})
 	enter(l, ms, 1, 2, 3)

@@ -43,14 +43,14 @@ type Outcome struct {
 
 // Progress is how a session goes.
 type Progress struct {
-	Elapsed    time.Duration
-	Total      time.Duration // 0: not known
-	Scheduled  int64         // −1: not known
-	Sent       int64
-	Delivered  int64
-	Missing    int64 // numbers below the highest that have not come
-	DelayP50   time.Duration
-	Partial    *Outcome // now and then: the outcome, if the session ended now
+	Elapsed   time.Duration
+	Total     time.Duration // 0: not known
+	Scheduled int64         // −1: not known
+	Sent      int64
+	Delivered int64
+	Missing   int64 // numbers below the highest that have not come
+	DelayP50  time.Duration
+	Partial   *Outcome // now and then: the outcome, if the session ended now
 }
 
 const (
@@ -156,7 +156,7 @@ func (r *run) finish(ctx, watching context.Context, e *end) {
 	stopWhenAlone := context.AfterFunc(watching, e.stop)
 	defer stopWhenAlone()
 
-	var mine *sent
+	var mine *SendReport
 	if e.sent != nil {
 		<-e.sent
 		mine = &e.sentOut
@@ -172,7 +172,9 @@ func (r *run) finish(ctx, watching context.Context, e *end) {
 
 	var theirs *EndReport
 	answered := make(chan error, 1)
-	ask := func() { answered <- r.control.call(waiting, "POST", r.path("finish"), finishOrder{Sent: mine}, &theirs) }
+	ask := func() {
+		answered <- r.control.call(waiting, "POST", r.path("finish"), finishOrder{Sent: mine}, &theirs)
+	}
 	var gaveUp int64
 	var waited time.Duration
 	var err error
@@ -198,7 +200,7 @@ func (r *run) finish(ctx, watching context.Context, e *end) {
 			r.out.Error = err.Error()
 		}
 	}
-	var other *sent
+	var other *SendReport
 	if theirs != nil {
 		other = theirs.Sent
 	}

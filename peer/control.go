@@ -41,13 +41,15 @@ type startOrder struct {
 }
 
 type finishOrder struct {
-	Sent *sent `json:"sent,omitempty"` // what the client sent
+	Sent *SendReport `json:"sent,omitempty"` // what the client sent
 }
 
 // EndReport is what one end tells of a session.
 type EndReport struct {
-	Sent     *sent            `json:"sent,omitempty"`
+	Sent     *SendReport      `json:"sent,omitempty"`
 	Received *result.Measured `json:"received,omitempty"`
+	// FirstNS is the time from the first planned send to the first delivery.
+	FirstNS *int64 `json:"first_ns,omitempty"`
 	// ReceiverDropped are datagrams that reached the host and found the
 	// socket's buffer full.
 	ReceiverDropped *int64          `json:"receiver_dropped,omitempty"`

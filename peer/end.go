@@ -23,7 +23,7 @@ type end struct {
 
 	before  counters
 	sent    chan struct{} // closed when the sender has ended; nil without one
-	sentOut sent          // what it told; valid then
+	sentOut SendReport    // what it told; valid then
 }
 
 // newEnd sets an end up on its connection. start is the instant from which
@@ -115,7 +115,7 @@ func (e *end) drain(count int64, cancelled <-chan struct{}) (gaveUp int64, waite
 
 // report tells what the end knows. other is what the other end sent; nil while
 // that is not known: then what came is taken for what was sent.
-func (e *end) report(other *sent) *EndReport {
+func (e *end) report(other *SendReport) *EndReport {
 	used := readCounters(e.private).since(e.before)
 	r := &EndReport{CPUNS: used.cpu, Stats: e.conn.Stats()}
 	if e.sender != nil {
@@ -125,7 +125,7 @@ func (e *end) report(other *sent) *EndReport {
 			r.Sent = &s
 		default:
 			n := e.sender.count.Load()
-			r.Sent = &sent{Scheduled: max(e.spec.Plan.Expected(), n), Sent: n}
+			r.Sent = &SendReport{Scheduled: max(e.spec.Plan.Expected(), n), Sent: n}
 		}
 	}
 	if e.receiver != nil {
@@ -145,6 +145,9 @@ func (e *end) report(other *sent) *EndReport {
 		m := e.receiver.report(s)
 		r.Received = &m
 		r.Foreign = e.receiver.foreign.Load()
+		if first := e.receiver.first.Load(); first > 0 {
+			r.FirstNS = &first
+		}
 		select {
 		case <-e.receiver.ended:
 			if err := e.receiver.err; !errors.Is(err, transport.ErrClosed) && !errors.Is(err, transport.ErrPeerGone) {

@@ -22,6 +22,7 @@ type receiver struct {
 	kind    message.Kind // the messages that count here
 	// delta is added to this end's clock to give the sender's.
 	delta int64
+	start int64 // planned time of the first message, the sender's clock
 
 	mu     sync.Mutex // over ledger
 	ledger *ledger.Ledger
@@ -30,12 +31,13 @@ type receiver struct {
 	foreign   atomic.Int64 // messages of another session, or of a kind that has no place here
 	last      atomic.Int64 // when something last came, clock.Now's scale
 	longest   atomic.Int64 // the longest delay so far, ns
+	first     atomic.Int64 // from start to the first message, ns; 0 before it
 	ended     chan struct{}
 	err       error // why it ended; set before ended is closed
 }
 
 func newReceiver(conn transport.Conn, session uint64, kind message.Kind, delta int64, c ledger.Config) *receiver {
-	r := &receiver{conn: conn, session: session, kind: kind, delta: delta, ledger: ledger.New(c), ended: make(chan struct{})}
+	r := &receiver{conn: conn, session: session, kind: kind, delta: delta, start: c.Start, ledger: ledger.New(c), ended: make(chan struct{})}
 	r.last.Store(clock.Now())
 	return r
 }
@@ -69,6 +71,9 @@ func (r *receiver) enter(batch []transport.Message) {
 		default:
 			at := m.At + r.delta
 			r.ledger.Arrive(h.Number, h.Planned, h.Sent, at, h.Length)
+			if r.first.Load() == 0 {
+				r.first.Store(max(at-r.start, 1))
+			}
 			if late := at - h.Planned; late > r.longest.Load() {
 				r.longest.Store(late)
 			}

@@ -24,8 +24,8 @@ const (
 	blockedAfter = int64(time.Millisecond)
 )
 
-// sent is what a sender tells of itself.
-type sent struct {
+// SendReport is what a sender tells of itself.
+type SendReport struct {
 	Scheduled     int64             `json:"scheduled"`
 	Sent          int64             `json:"sent"`
 	PerInterval   []int64           `json:"per_interval"`
@@ -51,14 +51,14 @@ func (s *sender) stop() { s.stopped.Store(true) }
 
 // run sends from the instant start on. It returns when the last message was
 // handed over, or at stop, or when the connection fails.
-func (s *sender) run(start int64) sent {
+func (s *sender) run(start int64) SendReport {
 	w := pacer.New()
 	defer w.Close()
 	var (
 		schedule = workload.NewSchedule(s.plan)
 		perSlot  = ledger.NewSentCount(start, s.interval)
 		pacing   = hdrhistogram.New(1, int64(time.Hour), 3)
-		out      sent
+		out      SendReport
 		returned int64 // when the last hand-over ended
 		took     int64 // how long it lasted
 		end      = int64(0)

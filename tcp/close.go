@@ -9,9 +9,11 @@ import (
 )
 
 const (
-	// linger bounds the wait of Close for the peer to have all data. Three
-	// retransmissions of an ordinary path fall within it.
-	linger = 2 * time.Second
+	// stalled ends Close's wait for a peer that takes nothing for so long: two
+	// retransmissions of an ordinary path fall within it. linger ends it for
+	// one that takes what is left too slowly.
+	stalled = 3 * time.Second
+	linger  = 5 * time.Second
 	// glance is how often that wait looks whether it is over, at first and at
 	// last.
 	glance, glanceMax = 500 * time.Microsecond, 10 * time.Millisecond
@@ -27,7 +29,8 @@ const (
 // RST to show that data was lost", and that reset also throws away what is
 // still on its way to the peer. So Close says FIN first, reads what comes and
 // drops it, and closes when all is acknowledged: what the peer's kernel has, a
-// reset does not take back. After linger it leaves the rest to the kernel.
+// reset does not take back. When that takes too long it leaves the rest to the
+// kernel.
 func (c *Conn) Close() error {
 	var err error
 	c.closing.Do(func() {
@@ -50,8 +53,8 @@ func (c *Conn) Close() error {
 }
 
 // drain returns when the peer has acknowledged everything and nothing is left
-// to read here, when the connection is broken, or after linger. A peer that
-// goes on sending after it has everything is not waited for.
+// to read here, when the connection is broken, or when it has waited enough. A
+// peer that goes on sending after it has everything is not waited for.
 func (c *Conn) drain() {
 	unread, unacknowledged := c.queues()
 	if unread == 0 && unacknowledged == 0 {
@@ -61,22 +64,26 @@ func (c *Conn) drain() {
 		return
 	}
 	var (
-		waste   = make([]byte, 64<<10)
-		end     = time.Now().Add(linger)
-		wait    = glance
-		arrived bool // the peer has everything
-		peerFIN bool
+		waste    = make([]byte, 64<<10)
+		start    = time.Now()
+		progress = start // when the peer acknowledged something last
+		end      = start.Add(linger)
+		wait     = glance
+		arrived  bool // the peer has everything
+		peerFIN  bool
 	)
 	for {
+		before := unacknowledged
 		unread, unacknowledged = c.queues()
 		now := time.Now()
+		if unacknowledged < before {
+			progress = now
+		}
 		if unacknowledged == 0 && !arrived {
 			arrived = true
-			if soon := now.Add(glanceMax); soon.Before(end) {
-				end = soon
-			}
+			end = now.Add(glanceMax)
 		}
-		if arrived && unread == 0 || !now.Before(end) {
+		if arrived && unread == 0 || now.After(end) || now.Sub(progress) > stalled {
 			return
 		}
 		if peerFIN {

@@ -71,7 +71,7 @@ func (s suite) testCloseWakesSend(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 	closed := begin(client.Close)
 	wait(t, time.Second, "Send", sent)
-	wait(t, 5*time.Second, "Close", closed)
+	wait(t, patience/2, "Close", closed)
 }
 
 func (s suite) testCloseTwice(t *testing.T) {

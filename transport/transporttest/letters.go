@@ -42,9 +42,7 @@ func post(c transport.Conn, batch [][]byte) error {
 	}
 	n, err := c.Send(copies)
 	for _, m := range copies {
-		for i := range m {
-			m[i] = 0xff
-		}
+		clear(m)
 	}
 	if err != nil {
 		return fmt.Errorf("sent %d of %d: %w", n, len(batch), err)

@@ -1,0 +1,355 @@
+package experiment
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"netcmp/peer"
+	"netcmp/result"
+	"netcmp/transport"
+)
+
+// document draws up the result of an experiment from what the two ends and the
+// path have counted.
+func document(c Config, engine Engine, out *peer.Outcome, link *result.Link, pathCPU *int64) *result.Document {
+	p := c.Spec.Plan
+	d := &result.Document{
+		Schema: result.Schema, Tool: c.Tool, Seed: c.Seed, Proto: c.Spec.Proto, Engine: string(engine),
+		Started:     time.Unix(0, out.StartedNS).UTC().Format(time.RFC3339Nano),
+		Interrupted: out.Interrupted || out.Error != "",
+		Environment: environment(),
+		Plan: result.Plan{
+			Count: p.Count, DurationNS: int64(p.Duration), SizeBytes: p.Size, RatePerS: p.Rate, Saturate: p.Saturate,
+			Arrival: string(p.Arrival), Burst: p.Burst,
+			Direction: string(c.Spec.Direction), Pattern: string(c.Spec.Pattern), Connection: "long",
+			NetemUp: c.Path.Up.String(), NetemDown: c.Path.Down.String(), PathDefault: c.PathDefault,
+			NoDelay: !c.Spec.Nagle, SendBuffer: c.Spec.SendBuffer, ReceiveBuffer: c.Spec.ReceiveBuffer,
+			Command: c.Command,
+		},
+		Link: link,
+	}
+	if p.Saturate {
+		d.Plan.RatePerS, d.Plan.Arrival = 0, ""
+	}
+	a := assembly{config: c, engine: engine, out: out, link: link, document: d}
+	a.streams()
+	a.setup()
+	a.sockets()
+	a.wire()
+	a.cost(pathCPU)
+	a.warnings()
+	return d
+}
+
+// assembly is a document in the making.
+type assembly struct {
+	config   Config
+	engine   Engine
+	out      *peer.Outcome
+	link     *result.Link
+	document *result.Document
+}
+
+// stream is one direction's sender and receiver; either may be unknown.
+type stream struct {
+	from, to *peer.EndReport
+	there    bool // the round trip is measured where it began
+}
+
+func (a *assembly) up() stream {
+	if a.config.Spec.Pattern == peer.RequestResponse {
+		return stream{from: a.out.Client, to: a.out.Client, there: true}
+	}
+	return stream{from: a.out.Client, to: a.out.Server}
+}
+
+func (a *assembly) down() stream { return stream{from: a.out.Server, to: a.out.Client} }
+
+// main is the stream that the document's own sections tell of.
+func (a *assembly) main() stream {
+	if a.config.Spec.Direction == peer.Down {
+		return a.down()
+	}
+	return a.up()
+}
+
+func (a *assembly) streams() {
+	switch a.config.Spec.Direction {
+	case peer.Down:
+		a.document.Measured = a.measured(a.down(), false)
+	case peer.Both:
+		a.document.Measured = a.measured(a.up(), true)
+		m := a.measured(a.down(), false)
+		a.document.Reverse = &m
+	default:
+		a.document.Measured = a.measured(a.up(), true)
+	}
+}
+
+// measured is the account of one stream.
+func (a *assembly) measured(s stream, up bool) result.Measured {
+	m := result.Measured{Deadline: []result.Deadline{}, Intervals: []result.Interval{}}
+	if s.to != nil && s.to.Received != nil {
+		m = *s.to.Received
+	}
+	if s.from != nil && s.from.Sent != nil {
+		x := s.from.Sent
+		m.Delivery.Scheduled, m.Delivery.Sent = x.Scheduled, x.Sent
+		m.Instrument.PacingErrorNS = x.PacingErrorNS
+		m.Instrument.BlockedSends = x.BlockedSends
+		m.Instrument.MissedSends = max(x.Scheduled-x.Sent, 0)
+	}
+	m.Instrument.Clock = result.Clock{
+		Source: a.out.ClockSource, OffsetNS: result.Ptr(a.out.OffsetNS), UncertaintyNS: result.Ptr(a.out.UncertaintyNS),
+	}
+	if s.there {
+		m.Instrument.Clock = result.Clock{Source: "round trip on one clock", OffsetNS: result.Ptr(int64(0)), UncertaintyNS: result.Ptr(int64(0))}
+	}
+	if !a.properties().Reliable {
+		m.Account = a.account(&m, s, up)
+	}
+	return m
+}
+
+func (a *assembly) properties() transport.Properties {
+	for _, t := range Transports() {
+		if t.Name() == a.config.Spec.Proto {
+			return t.Properties()
+		}
+	}
+	return transport.Properties{}
+}
+
+// account says where every message that was sent and not delivered went. What
+// a lossless path (engine none) and an unknown one (remote) did was not
+// measured.
+func (a *assembly) account(m *result.Measured, s stream, up bool) *result.Account {
+	x := &result.Account{}
+	if s.to != nil && s.to.ReceiverDropped != nil {
+		x.ReceiverDropped = s.to.ReceiverDropped
+		if s.there && a.out.Server != nil && a.out.Server.ReceiverDropped != nil {
+			x.ReceiverDropped = result.Ptr(*s.to.ReceiverDropped + *a.out.Server.ReceiverDropped)
+		}
+	}
+	if m.Delivery.Lost == nil || x.ReceiverDropped == nil {
+		return x
+	}
+	missing := *m.Delivery.Lost - *x.ReceiverDropped
+	switch {
+	case a.engine == None:
+		x.Unexplained = &missing
+	case a.link != nil && !a.partial():
+		var lost, damaged, dropped, flying int64
+		for _, l := range a.directions(up, s.there) {
+			lost += l.Datagrams.Lost
+			damaged += l.Datagrams.Corrupted
+			dropped += l.Datagrams.QueueDropped + l.Overrun
+			flying += l.InFlight
+		}
+		missing -= lost + dropped
+		flying = min(flying, max(missing, 0))
+		missing -= flying
+		// Damage that hits nothing the receiver looks at is delivered whole.
+		damaged = min(damaged, max(missing, 0))
+		missing -= damaged
+		lost += damaged
+		x.LinkLost, x.LinkCorrupted, x.QueueDropped, x.InFlight = &lost, &damaged, &dropped, &flying
+		x.Unexplained = &missing
+	}
+	return x
+}
+
+// partial says that one end's account ends before the path's does.
+func (a *assembly) partial() bool { return a.out.Error != "" }
+
+func (a *assembly) directions(up, both bool) []result.LinkDirection {
+	switch {
+	case both:
+		return []result.LinkDirection{a.link.Up, a.link.Down}
+	case up:
+		return []result.LinkDirection{a.link.Up}
+	}
+	return []result.LinkDirection{a.link.Down}
+}
+
+func (a *assembly) setup() {
+	d := a.document
+	d.Setup.ConnectNS = a.out.ConnectNS
+	if s := a.main(); s.to != nil && s.to.FirstNS != nil {
+		first := *s.to.FirstNS
+		if a.out.ConnectNS != nil {
+			first += *a.out.ConnectNS
+		}
+		d.Setup.FirstMessageNS = &first
+	}
+}
+
+func (a *assembly) sockets() {
+	d, s := a.document, a.main()
+	if s.there {
+		s.to = a.out.Server
+	}
+	if s.from != nil {
+		d.Plan.Congestion = s.from.Stats.Congestion
+		d.TCPInfo = s.from.Stats.TCPInfo
+		if n := s.from.Stats.SendBuffer; n > 0 {
+			d.Sockets.SenderSendBuffer = &n
+		}
+	}
+	if s.to != nil {
+		if n := s.to.Stats.ReceiveBuffer; n > 0 {
+			d.Sockets.ReceiverReceiveBuffer = &n
+		}
+	}
+}
+
+func (a *assembly) wire() {
+	var retransmitted *int64
+	for _, e := range []*peer.EndReport{a.out.Client, a.out.Server} {
+		if e != nil && e.Stats.Retransmitted != nil {
+			n := *e.Stats.Retransmitted
+			if retransmitted != nil {
+				n += *retransmitted
+			}
+			retransmitted = &n
+		}
+	}
+	if a.link == nil {
+		if retransmitted != nil {
+			a.document.Wire = &result.Wire{Retransmitted: retransmitted}
+		}
+		return
+	}
+	w := &result.Wire{
+		UpPackets: a.link.Up.Packets, UpBytes: a.link.Up.Bytes,
+		DownPackets: a.link.Down.Packets, DownBytes: a.link.Down.Bytes,
+		Retransmitted: retransmitted,
+	}
+	if n := a.deliveredBytes(); n > 0 {
+		w.OverheadRatio = result.Ptr(float64(w.UpBytes+w.DownBytes) / float64(n))
+	}
+	a.document.Wire = w
+}
+
+// deliveredBytes are those of messages that were delivered; a request and its
+// reply are two.
+func (a *assembly) deliveredBytes() int64 {
+	var n int64
+	for _, m := range []*result.Measured{&a.document.Measured, a.document.Reverse} {
+		if m != nil && m.Delivery.Delivered != nil {
+			n += *m.Delivery.Delivered
+		}
+	}
+	if a.config.Spec.Pattern == peer.RequestResponse {
+		n *= 2
+	}
+	return n * int64(a.config.Spec.Plan.Size)
+}
+
+func (a *assembly) cost(pathCPU *int64) {
+	c := &a.document.Cost
+	c.PathCPUNS = pathCPU
+	s := a.main()
+	if s.there {
+		s.to = a.out.Server
+	}
+	m := a.document.Delivery
+	if s.from != nil {
+		c.SenderCPUNS = &s.from.CPUNS
+		c.SenderCPUPerMessageNS = per(s.from.CPUNS, &m.Sent)
+	}
+	if s.to != nil {
+		c.ReceiverCPUNS = &s.to.CPUNS
+		c.ReceiverCPUPerMessageNS = per(s.to.CPUNS, m.Delivered)
+	}
+}
+
+func per(cost int64, n *int64) *int64 {
+	if n == nil || *n == 0 {
+		return nil
+	}
+	return result.Ptr(cost / *n)
+}
+
+func environment() result.Environment {
+	e := result.Environment{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), GoVersion: runtime.Version()}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		e.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	if b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control"); err == nil {
+		e.CongestionDefault = strings.TrimSpace(string(b))
+	}
+	return e
+}
+
+// warnings say what a reader must know before believing the figures.
+func (a *assembly) warnings() {
+	d := a.document
+	d.Warnings = []string{}
+	warn := func(format string, args ...any) { d.Warnings = append(d.Warnings, fmt.Sprintf(format, args...)) }
+	if a.out.Error != "" {
+		warn("the run ended before its time: %s; the figures are those of the last report before", a.out.Error)
+	} else if a.out.Interrupted {
+		warn("interrupted: %d of %d scheduled messages were sent", d.Delivery.Sent, d.Delivery.Scheduled)
+	}
+	if a.engine == None {
+		warn("engine none: the path is this host's loopback, which is clean; packets there may hold up to 64 KiB")
+	}
+	for _, s := range []struct {
+		name string
+		m    *result.Measured
+	}{{"", &d.Measured}, {" (down)", d.Reverse}} {
+		if s.m == nil {
+			continue
+		}
+		if acc := s.m.Account; acc != nil && acc.Unexplained != nil && *acc.Unexplained != 0 {
+			warn("%d messages are unexplained%s: neither the path nor the receiver accounts for them", *acc.Unexplained, s.name)
+		}
+	}
+	for _, e := range []*peer.EndReport{a.out.Client, a.out.Server} {
+		if e == nil {
+			continue
+		}
+		if e.GaveUp > 0 {
+			warn("gave up waiting for %d messages after %v", e.GaveUp, e.Waited.Round(time.Millisecond))
+		}
+		if e.Foreign > 0 {
+			warn("%d messages of another session came and were not counted", e.Foreign)
+		}
+	}
+	if a.link != nil {
+		a.linkWarnings(warn)
+	}
+	if c := a.out.UncertaintyNS; a.engine == Remote && c > 0 && d.Delay != nil && d.Delay.P50NS != nil &&
+		a.config.Spec.Pattern == peer.Stream && c > *d.Delay.P50NS/2 {
+		warn("the clocks of the two machines are known to %v only: one-way delay is not to be trusted; use --pattern request-response",
+			time.Duration(c).Round(time.Microsecond))
+	}
+}
+
+func (a *assembly) linkWarnings(warn func(string, ...any)) {
+	for _, l := range []struct {
+		name string
+		l    *result.LinkDirection
+		spec string
+	}{{"up", &a.link.Up, a.document.Plan.NetemUp}, {"down", &a.link.Down, a.document.Plan.NetemDown}} {
+		if l.l.Overrun > 0 {
+			warn("the emulator was overrun: %d packets %s came faster than this machine can carry them; they count as dropped by the queue", l.l.Overrun, l.name)
+		}
+		if l.l.Refused > 0 {
+			warn("%d packets %s were refused by the receiving host's device", l.l.Refused, l.name)
+		}
+		if n := l.l.QueueDropped; n > 0 && !strings.Contains(l.spec, "rate") && !strings.Contains(l.spec, "limit") {
+			warn("the queue dropped %d packets %s: netem's limit (1000 packets unless given) counts those in the delay, too; raise it (--limit)", n, l.name)
+		}
+		if in, out := l.l.Packets+l.l.Duplicated, l.l.Lost+l.l.QueueDropped+l.l.Delivered+l.l.InFlight; in != out {
+			warn("the path's own account does not balance %s: %d in, %d out", l.name, in, out)
+		}
+	}
+}

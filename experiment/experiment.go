@@ -1,0 +1,257 @@
+// Package experiment is one experiment: the same numbered messages over one
+// transport, through one path, into one result document.
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"netcmp/lab"
+	"netcmp/netem"
+	"netcmp/peer"
+	"netcmp/result"
+	"netcmp/tcp"
+	"netcmp/transport"
+	"netcmp/udp"
+)
+
+// Engine is what makes the path.
+type Engine string
+
+// The engines.
+const (
+	Auto     Engine = "auto"     // the best that this machine has
+	Emulator Engine = "emulator" // the lab, its path in user space
+	None     Engine = "none"     // no lab: loopback, a clean path
+	// Remote is what a document of two machines says: the path is what lies
+	// between them. It is not to be asked for; Config.Connect is.
+	Remote Engine = "remote"
+)
+
+// ParseEngine reads an engine's name as a user gives it.
+func ParseEngine(name string) (Engine, error) {
+	switch e := Engine(name); e {
+	case Auto, Emulator, None:
+		return e, nil
+	case "kernel":
+		return "", errors.New("engine kernel is not supported yet; known: auto, emulator, none")
+	}
+	return "", fmt.Errorf("engine %q is unknown; known: auto, emulator, none", name)
+}
+
+// Config is an experiment to be made.
+type Config struct {
+	Spec        peer.Spec
+	Path        netem.Path // must be clean with None and Connect
+	PathDefault bool       // nobody asked for this path
+	Engine      Engine
+	Seed        uint64
+	Connect     string // HOST:PORT of a server on another machine; "" for none
+	Token       string // for that server
+	Command     string // the command line that makes this experiment again
+	Tool        result.Tool
+	Progress    func(peer.Progress) // may be nil; called from another goroutine, never after Run
+}
+
+// ErrUsage is wrapped by errors that mean: this cannot be asked for.
+var ErrUsage = peer.ErrUsage
+
+// Transports are the transports that an experiment can run over.
+func Transports() []transport.Transport {
+	return []transport.Transport{tcp.New(), udp.New()}
+}
+
+// Validate says what is wrong with an experiment, before anything starts.
+func (c Config) Validate() error {
+	if err := c.Spec.WithDefaults().Validate(Transports()); err != nil {
+		return err
+	}
+	if err := errors.Join(c.Path.Up.Validate(), c.Path.Down.Validate()); err != nil {
+		return err
+	}
+	clean := c.Path.Up.IsClean() && c.Path.Down.IsClean()
+	switch {
+	case c.Connect != "" && !clean:
+		return errors.New("--connect measures the path that is there: it takes no path flags (--loss, --delay, --netem …)")
+	case c.Engine == None && !clean:
+		return errors.New("--engine none has no path to impair: drop the path flags (--loss, --delay, --netem …), or use --engine emulator")
+	}
+	return nil
+}
+
+// stopPatience is how long an interrupted end may take to tell what it has.
+const stopPatience = 10 * time.Second
+
+// Run makes the experiment. When ctx ends, it ends early with what was measured
+// until then, and no error. An error may come with a document, too: what was
+// measured until it happened.
+func Run(ctx context.Context, c Config) (*result.Document, error) {
+	c.Spec = c.Spec.WithDefaults()
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("%w (%w)", err, ErrUsage)
+	}
+	if c.Connect != "" {
+		return runRemote(ctx, c)
+	}
+	if c.Engine == None {
+		return runEnds(ctx, c, loopback{}, nil)
+	}
+	c.Spec.Quiet = quiet(c)
+	// The lab outlives an interrupt: what is in flight is waited for.
+	l, err := lab.Start(context.WithoutCancel(ctx), lab.Config{Path: c.Path, Seed: c.Seed})
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	return runEnds(ctx, c, labPlace{l}, l)
+}
+
+// quiet is how long the lab's path can hold a packet at the most, give or take
+// the machine's own delays: netem's normal distribution ends at 4 σ. A queue
+// at the bottleneck is not in it: it empties all the time, and so is not quiet.
+func quiet(c Config) time.Duration {
+	hold := func(i netem.Impairment) time.Duration {
+		d := i.Delay + 4*i.Jitter
+		if i.Rate > 0 {
+			d += time.Duration(float64(2*8*max(c.Spec.Plan.Size, 1500)) / float64(i.Rate) * 1e9)
+		}
+		return d
+	}
+	longest := max(hold(c.Path.Up), hold(c.Path.Down))
+	if c.Spec.Pattern == peer.RequestResponse {
+		longest = hold(c.Path.Up) + hold(c.Path.Down)
+	}
+	return min(longest+250*time.Millisecond, time.Hour)
+}
+
+// runRemote is the client's end of an experiment between two machines.
+func runRemote(ctx context.Context, c Config) (*result.Document, error) {
+	host, _, err := net.SplitHostPort(c.Connect)
+	if err != nil {
+		return nil, fmt.Errorf("--connect %q: %w; give HOST:PORT (%w)", c.Connect, err, ErrUsage)
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, fmt.Errorf("--connect: %w", err)
+	}
+	server := found[0].Unmap()
+	var last *peer.Outcome
+	out, err := peer.Run(ctx, peer.ClientConfig{
+		Transports: Transports(), Control: peer.Dialled(), Base: "http://" + c.Connect,
+		Token: c.Token, Server: server,
+	}, c.Spec, func(p peer.Progress) {
+		if p.Partial != nil {
+			last = p.Partial
+		}
+		if c.Progress != nil {
+			c.Progress(p)
+		}
+	})
+	if out == nil {
+		out = last
+	}
+	if out == nil {
+		return nil, err
+	}
+	return document(c, Remote, out, nil, nil), outcomeError(out, err)
+}
+
+func outcomeError(out *peer.Outcome, err error) error {
+	if err == nil && out.Error != "" && !out.Interrupted {
+		err = errors.New(out.Error)
+	}
+	return err
+}
+
+// runEnds runs both ends in a place; l is the lab, if it is one.
+func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (*result.Document, error) {
+	e, err := startEnds(context.WithoutCancel(ctx), p, c.Spec)
+	if err != nil {
+		return nil, err
+	}
+	defer e.close()
+	stop := context.AfterFunc(ctx, func() {
+		_, _ = e.line.Write([]byte("{}\n")) // an end that is gone is seen below
+		_ = e.line.SetReadDeadline(time.Now().Add(stopPatience + 2*c.Spec.Quiet))
+	})
+	defer stop()
+
+	out, err := e.outcome(c.Progress)
+	if out == nil {
+		return nil, err
+	}
+	// Until here the error is that of an end; an end that died says why.
+	if err == nil && out.Error != "" {
+		err = errors.New(out.Error)
+		select {
+		case <-e.serverEnded:
+			err = fmt.Errorf("the server's end died in the middle of the run (%s)", e.serverWhy())
+		case <-time.After(100 * time.Millisecond):
+		}
+		out.Error = err.Error()
+	}
+	engine := None
+	var link *result.Link
+	var cpu *int64
+	if l != nil {
+		engine = Emulator
+		soon, cancel := context.WithTimeout(context.Background(), stopPatience)
+		defer cancel()
+		if at, used, linkErr := l.Link(soon); linkErr == nil {
+			link, cpu = &at, &used
+		} else if err == nil {
+			err = fmt.Errorf("the path's account: %w", linkErr)
+		}
+	}
+	return document(c, engine, out, link, cpu), err
+}
+
+// outcome reads what the client's end tells until it tells the outcome. If it
+// dies before, the last progress holds what it had.
+func (e *ends) outcome(progress func(peer.Progress)) (*peer.Outcome, error) {
+	var last *peer.Outcome
+	for {
+		var line clientLine
+		if err := e.lines.Decode(&line); err != nil {
+			why := "the client's end did not stop in time"
+			if !isTimeout(err) {
+				why = "the client's end died in the middle of the run (" + e.clientWhy() + ")"
+			}
+			if last != nil {
+				last.Error = why
+			}
+			return last, errors.New(why)
+		}
+		switch {
+		case line.Outcome != nil:
+			return line.Outcome, nil
+		case line.Error != "" && line.Usage:
+			return nil, fmt.Errorf("%s%w", line.Error, usageMark{})
+		case line.Error != "":
+			return last, errors.New(line.Error)
+		case line.Progress != nil:
+			if line.Progress.Partial != nil {
+				last = line.Progress.Partial
+			}
+			if progress != nil {
+				progress(*line.Progress)
+			}
+		}
+	}
+}
+
+// usageMark makes an error that came over a line ErrUsage again; its text has
+// the words already.
+type usageMark struct{}
+
+func (usageMark) Error() string        { return "" }
+func (usageMark) Is(target error) bool { return target == ErrUsage }
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
