@@ -107,10 +107,12 @@ type timeline struct {
 }
 
 func newTimeline(start int64, width time.Duration) timeline {
+	arrived := newSlots(start, width)
+	arrived.high = math.MinInt64 // so that the first arrival asks
 	return timeline{
 		start:   start,
 		last:    start,
-		arrived: newSlots(start, width),
+		arrived: arrived,
 		delays:  newHistogram(),
 		planned: SentCount{slots: newSlots(start, width)},
 	}

@@ -138,6 +138,26 @@ func TestDeadlines(t *testing.T) {
 	equal(t, "late", *m.Delivery.Late, 1)
 }
 
+// Clocks may start anywhere.
+func TestStartBelowZero(t *testing.T) {
+	const start = -10 * int64(time.Second)
+	l := New(Config{Start: start})
+	c := NewSentCount(start, 0)
+	for n := range int64(4) {
+		at := start + n*int64(time.Second) + 5*ms
+		l.Arrive(uint64(n), at, at, at, 125)
+		c.Add(at)
+	}
+	m := l.Report(Sent{Sent: 4, PerInterval: c.PerInterval()})
+	equal(t, "rows", len(m.Intervals), 4)
+	for _, i := range m.Intervals {
+		equal(t, "delivered", i.Delivered, 1)
+		equal(t, "lost", *i.Lost, 0)
+		near(t, "goodput", i.GoodputBPS, 1000, 0)
+	}
+	equal(t, "duration", *m.Speed.DurationNS, 3*int64(time.Second)+5*ms)
+}
+
 // A run that outlasts the rows puts the rest into the last one.
 func TestIntervalsAreBounded(t *testing.T) {
 	l := New(Config{Interval: time.Millisecond})

@@ -36,9 +36,10 @@ func (c *Conn) Receive(batch []transport.Message) (int, error) {
 	}
 }
 
-// readSize is the receive buffer's size: one read takes what a fast path
-// brings while this goroutine was away.
-const readSize = 256 << 10
+// readSize is the size that the receive buffer grows to: one read then takes
+// what a fast path brings while this goroutine was away. It begins small, since
+// a connection may live for one message only.
+const readSizeMin, readSize = 16 << 10, 256 << 10
 
 // frames cuts a stream into messages.
 type frames struct {
@@ -46,6 +47,7 @@ type frames struct {
 	start, end int   // what of buf was read and not yet handed on
 	at         int64 // when the last read returned
 	largest    int
+	full       bool // the last read filled buf: there was more
 	err        error // what ended the stream; stays
 }
 
@@ -83,6 +85,7 @@ func (f *frames) read(r io.Reader) error {
 	n, err := r.Read(f.buf[f.end:])
 	f.at = clock.Now()
 	f.end += n
+	f.full = f.end == len(f.buf)
 	if n == 0 && err != nil {
 		if errors.Is(err, io.EOF) && f.end > f.start {
 			return fmt.Errorf("%w in the middle of a message", err)
@@ -92,8 +95,9 @@ func (f *frames) read(r io.Reader) error {
 	return nil
 }
 
-// makeRoom moves the beginning of an unfinished message to the front when the
-// rest would not fit behind it, or little else would.
+// makeRoom lets the buffer grow when a read filled it or a message will not fit
+// it, and else moves the beginning of an unfinished message to the front when
+// the rest would not fit behind it, or little else would.
 func (f *frames) makeRoom() {
 	if f.start == f.end {
 		f.start, f.end = 0, 0
@@ -102,7 +106,10 @@ func (f *frames) makeRoom() {
 	if length, err := message.Length(f.buf[f.start:f.end], f.largest); err == nil {
 		need = length
 	}
-	size := max(readSize, need)
+	size := max(readSizeMin, need)
+	if f.full {
+		size = max(size, min(2*len(f.buf), readSize))
+	}
 	if size > len(f.buf) {
 		buf := make([]byte, size)
 		f.end = copy(buf, f.buf[f.start:f.end])

@@ -41,7 +41,10 @@ func newConn(udp *net.UDPConn, remote netip.AddrPort, session uint64, largest in
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{udp: udp, raw: raw, largest: largest}
+	c := &Conn{
+		udp: udp, raw: raw, largest: largest,
+		receiver: receiver{peer: newPeer(remote), session: session, largest: largest},
+	}
 	// Connecting a socket that was bound to all addresses has given it one.
 	if e := raw.Control(func(fd uintptr) {
 		var sa unix.Sockaddr
@@ -55,7 +58,6 @@ func newConn(udp *net.UDPConn, remote netip.AddrPort, session uint64, largest in
 		return nil, err
 	}
 	c.sender.init()
-	c.receiver.init(newPeer(remote), session, largest)
 	c.Stats()
 	return c, nil
 }

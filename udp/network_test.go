@@ -83,7 +83,7 @@ func TestSendWaits(t *testing.T) {
 	const rate = 1 << 20 // bytes a second
 	if err := netlink.QdiscAdd(&netlink.Tbf{
 		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: slow.Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
-		Rate:       rate, Limit: 1 << 20, Buffer: 4000,
+		Rate:       rate, Limit: 1 << 20, Buffer: netlink.Xmittime(rate, 4000),
 	}); err != nil {
 		t.Skip("no tbf: ", err)
 	}

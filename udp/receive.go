@@ -33,6 +33,7 @@ type receiver struct {
 
 	peer    peer
 	session uint64 // 0: any
+	largest int
 
 	// The call in progress, and what came of it.
 	want int
@@ -43,9 +44,10 @@ type receiver struct {
 	read func(fd uintptr) bool // one system call; false: nothing was there
 }
 
-func (r *receiver) init(p peer, session uint64, largest int) {
-	r.peer, r.session = p, session
-	size := max(slotMin, largest+1)
+// open makes the slots, when they are first needed: an end that only sends has
+// none.
+func (r *receiver) open() {
+	size := max(slotMin, r.largest+1)
 	stride := (size+line-1)/line*line + line
 	memory := make([]byte, batchMax*stride)
 	for i := range r.slots {
@@ -79,6 +81,9 @@ func (c *Conn) Receive(batch []transport.Message) (int, error) {
 		return 0, nil
 	}
 	r := &c.receiver
+	if r.read == nil {
+		r.open()
+	}
 	for {
 		if c.closed.Load() {
 			return 0, transport.ErrClosed

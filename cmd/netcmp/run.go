@@ -1,0 +1,229 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"netcmp/experiment"
+	"netcmp/netem"
+	"netcmp/peer"
+	"netcmp/report"
+	"netcmp/result"
+	"netcmp/workload"
+)
+
+const (
+	messageCategory   = "Messages"
+	transportCategory = "Transport"
+	outputCategory    = "Output"
+)
+
+// outputFlags do not change what is measured.
+var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect"}
+
+func (p *program) runCommand() *cli.Command {
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "proto", Usage: "`PROTOCOL`: tcp or udp", Required: true},
+		&cli.StringFlag{Name: "connect", Usage: "the server on another machine, `HOST:PORT` (netcmp serve)"},
+		&cli.StringFlag{Name: "token", Usage: "of that server", EnvVars: []string{"NETCMP_TOKEN"}},
+
+		&cli.Int64Flag{Name: "count", Value: workload.DefaultCount, Usage: "how many `MESSAGES`", Category: messageCategory},
+		&cli.DurationFlag{Name: "duration", Usage: "for how long, instead of --count or beside it", Category: messageCategory},
+		&cli.IntFlag{Name: "size", Value: workload.DefaultSize, Usage: "`BYTES` of a message, its header of 40 included", Category: messageCategory},
+		&cli.Float64Flag{Name: "rate-messages", Value: workload.DefaultRate, Usage: "messages a second", Category: messageCategory},
+		&cli.BoolFlag{Name: "saturate", Usage: "as fast as the transport takes them", Category: messageCategory},
+		&cli.StringFlag{Name: "arrival", Value: "constant", Usage: "constant, poisson or burst", Category: messageCategory},
+		&cli.IntFlag{Name: "burst", Value: workload.DefaultBurst, Usage: "messages in a burst", Category: messageCategory},
+		&cli.StringFlag{Name: "direction", Value: "up", Usage: "up (client to server), down or both", Category: messageCategory},
+		&cli.StringFlag{Name: "pattern", Value: "stream", Usage: "stream or request-response", Category: messageCategory},
+		&cli.StringSliceFlag{Name: "deadline", Usage: "a `TIME` after which a message is no use; repeatable", Category: messageCategory},
+		&cli.DurationFlag{Name: "interval", Value: time.Second, Usage: "of the figures over time", Category: messageCategory},
+
+		&cli.StringFlag{Name: "congestion", Usage: "TCP's congestion control: cubic, reno, bbr … (the system's)", Category: transportCategory},
+		&cli.BoolFlag{Name: "no-delay", Value: true, Usage: "send small messages at once; false is Nagle's algorithm", Category: transportCategory},
+		&cli.IntFlag{Name: "send-buffer", Usage: "of the sockets, `BYTES`", Category: transportCategory},
+		&cli.IntFlag{Name: "receive-buffer", Usage: "of the sockets, `BYTES`", Category: transportCategory},
+
+		&cli.BoolFlag{Name: "json", Usage: "the result document on standard output, and nothing else there", Category: outputCategory},
+		&cli.StringFlag{Name: "out", Usage: "append the result document to `FILE`, on one line", Category: outputCategory},
+		&cli.BoolFlag{Name: "quiet", Usage: "no text and no progress", Category: outputCategory},
+		&cli.StringSliceFlag{Name: "expect", Usage: "a condition, as 'delivery.ratio>=0.99'; if it does not hold, exit 4; repeatable", Category: outputCategory},
+	}
+	return &cli.Command{
+		Name: "run", Usage: "one experiment: one sender, one receiver, one path, one result",
+		UsageText: "netcmp run --proto PROTOCOL [flags]",
+		Flags:     append(flags, pathFlags()...),
+		Action:    p.run,
+	}
+}
+
+// specFrom makes the session that the flags ask for.
+func specFrom(c *cli.Context, seed uint64) (s peer.Spec, err error) {
+	if c.Args().Present() {
+		return s, usagef("%q is not a flag, and run takes no arguments", c.Args().First())
+	}
+	plan := workload.Plan{
+		Count: c.Int64("count"), Duration: c.Duration("duration"), Size: c.Int("size"),
+		Rate: c.Float64("rate-messages"), Saturate: c.Bool("saturate"),
+		Arrival: workload.Arrival(c.String("arrival")), Burst: c.Int("burst"), Seed: seed,
+	}
+	switch {
+	case c.IsSet("duration") && plan.Duration <= 0:
+		return s, usagef("--duration %v is not positive", plan.Duration)
+	case c.IsSet("count") && plan.Count < 1:
+		return s, usagef("--count %d: at least 1 message", plan.Count)
+	case plan.Burst < 1:
+		return s, usagef("--burst %d: at least 1 message", plan.Burst)
+	case plan.Saturate && c.IsSet("rate-messages"):
+		return s, usagef("--saturate sends as fast as it can: --rate-messages cannot stand beside it")
+	case c.IsSet("duration") && !c.IsSet("count"):
+		plan.Count = 0
+	}
+	if plan.Saturate {
+		plan.Rate = 0
+	}
+	if plan.Arrival != workload.Burst {
+		if c.IsSet("burst") {
+			return s, usagef("--burst is for --arrival burst")
+		}
+		plan.Burst = 0
+	}
+	if err := plan.Validate(); err != nil {
+		return s, usage(err)
+	}
+	s = peer.Spec{
+		Proto: c.String("proto"), Plan: plan,
+		Direction: peer.Direction(c.String("direction")), Pattern: peer.Pattern(c.String("pattern")),
+		Interval:   c.Duration("interval"),
+		Congestion: c.String("congestion"), Nagle: !c.Bool("no-delay"),
+		SendBuffer: c.Int("send-buffer"), ReceiveBuffer: c.Int("receive-buffer"),
+	}
+	if c.IsSet("interval") && s.Interval <= 0 {
+		return s, usagef("--interval %v is out of range: 1ms to 1h", s.Interval)
+	}
+	for _, text := range c.StringSlice("deadline") {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			return s, usagef("--deadline %q is not a time: give one as 50ms or 1.5s", text)
+		}
+		s.Deadlines = append(s.Deadlines, d)
+	}
+	return s, nil
+}
+
+// configFrom makes the experiment that the flags ask for.
+func configFrom(c *cli.Context) (x experiment.Config, err error) {
+	if x.Seed, err = seedFrom(c); err != nil {
+		return x, err
+	}
+	if x.Spec, err = specFrom(c, x.Seed); err != nil {
+		return x, err
+	}
+	if x.Path, x.PathDefault, err = pathFrom(c); err != nil {
+		return x, err
+	}
+	if x.Engine, err = engineFrom(c); err != nil {
+		return x, err
+	}
+	x.Connect, x.Token = c.String("connect"), c.String("token")
+	if x.Connect != "" && c.IsSet("engine") {
+		return x, usagef("--connect measures the path that is there: --engine cannot stand beside it")
+	}
+	if x.PathDefault && (x.Engine == experiment.None || x.Connect != "") {
+		x.Path, x.PathDefault = netem.Path{}, false
+	}
+	x.Tool = tool()
+	x.Command = fmt.Sprintf("%s --seed %d", again(c, "run", outputFlags...), x.Seed)
+	if err := x.Validate(); err != nil {
+		return x, usage(err)
+	}
+	return x, nil
+}
+
+func (p *program) run(c *cli.Context) (err error) {
+	x, err := configFrom(c)
+	if err != nil {
+		return err
+	}
+	var expects []report.Expect
+	for _, text := range c.StringSlice("expect") {
+		e, err := report.ParseExpect(text)
+		if err != nil {
+			return usage(err)
+		}
+		expects = append(expects, e)
+	}
+	// Opened before anything is measured: a file that cannot be written is
+	// told at once.
+	var out *report.Appender
+	if c.IsSet("out") {
+		if out, err = report.OpenAppender(c.String("out")); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, out.Close()) }()
+	}
+	if isTerminal(p.stderr) && !c.Bool("quiet") {
+		line := report.NewProgressLine(p.stderr, width(p.stderr), report.UseColor(true, os.Getenv))
+		x.Progress = func(at peer.Progress) { line.Update(progress(x.Spec.Proto, at)) }
+		defer line.Done()
+	}
+	d, runErr := experiment.Run(c.Context, x)
+	x.Progress = nil
+	if d == nil {
+		return runErr
+	}
+	return p.tell(c, d, runErr, out, expects)
+}
+
+// tell reports a result in every way that was asked for. No way keeps another
+// from being tried.
+func (p *program) tell(c *cli.Context, d *result.Document, runErr error, out *report.Appender, expects []report.Expect) error {
+	var failed error
+	if out != nil {
+		failed = out.Append(d)
+	}
+	// A document that could not be kept is shown, so that it is not lost.
+	if !c.Bool("quiet") || failed != nil || c.Bool("json") {
+		failed = errors.Join(failed, p.show(p.stdout, d, c.Bool("json")))
+	}
+	if runErr != nil || failed != nil {
+		return errors.Join(runErr, failed)
+	}
+	if c.Context.Err() != nil {
+		return exitError{exitInterrupted, errors.New("interrupted: this is what was measured until then")}
+	}
+	held := true
+	for _, e := range expects {
+		if o := e.Check(d); !o.Holds {
+			fmt.Fprintln(p.stderr, "netcmp:", o.Text)
+			held = false
+		}
+	}
+	if !held {
+		return exitError{code: exitExpect}
+	}
+	return nil
+}
+
+func (p *program) show(w io.Writer, d *result.Document, json bool) error {
+	if json {
+		return report.JSON(w, d)
+	}
+	return report.Text(w, d, report.Options{Color: report.UseColor(isTerminal(w), os.Getenv), Width: width(w)})
+}
+
+func progress(proto string, at peer.Progress) report.Progress {
+	p := report.Progress{
+		Label: proto, Elapsed: at.Elapsed, Total: at.Total,
+		Sent: at.Sent, Delivered: at.Delivered, Lost: at.Missing, Scheduled: at.Scheduled,
+	}
+	if at.DelayP50 > 0 {
+		p.DelayP50NS = result.Ptr(int64(at.DelayP50))
+	}
+	return p
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/urfave/cli/v2"
+
+	"netcmp/experiment"
+	"netcmp/peer"
+)
+
+func (p *program) serveCommand() *cli.Command {
+	return &cli.Command{
+		Name: "serve", Usage: "the receiving end for another machine",
+		UsageText: "netcmp serve [--listen HOST:PORT --token TOKEN]",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:7700", Usage: "where to listen, `IP:PORT`; sessions open ports of their own at the same address"},
+			&cli.StringFlag{Name: "token", Usage: "what a client must know; demanded beyond loopback", EnvVars: []string{"NETCMP_TOKEN"}},
+			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "trace, debug, info, warn, error or disabled"},
+		},
+		Action: p.serve,
+	}
+}
+
+func (p *program) serve(c *cli.Context) error {
+	if c.Args().Present() {
+		return usagef("%q is not a flag, and serve takes no arguments", c.Args().First())
+	}
+	log, err := p.logger(c.String("log-level"))
+	if err != nil {
+		return err
+	}
+	addr, err := netip.ParseAddrPort(c.String("listen"))
+	if err != nil {
+		return usagef("--listen %q: give IP:PORT, as 127.0.0.1:7700 or [::1]:7700", c.String("listen"))
+	}
+	if !addr.Addr().IsLoopback() && c.String("token") == "" {
+		return usagef("--listen %v can be reached from other machines: give a --token (or NETCMP_TOKEN) that clients must know", addr)
+	}
+	l, err := (&net.ListenConfig{}).Listen(c.Context, "tcp", addr.String())
+	if err != nil {
+		return err
+	}
+	s := peer.NewServer(peer.ServerConfig{
+		Transports: experiment.Transports(), Addr: addr.Addr(), Token: c.String("token"), Log: log,
+	})
+	fmt.Fprintf(p.stderr, "serving on %v; measure with: netcmp run --proto tcp --connect %v\n", l.Addr(), l.Addr())
+	stop := context.AfterFunc(c.Context, func() { _ = s.Close() })
+	defer stop()
+	if err := s.Serve(l); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return c.Context.Err()
+}
