@@ -102,6 +102,7 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 		m.Delivery.Scheduled, m.Delivery.Sent = x.Scheduled, x.Sent
 		m.Instrument.PacingErrorNS = x.PacingErrorNS
 		m.Instrument.BlockedSends = x.BlockedSends
+		m.Instrument.SpunNS = x.SpunNS
 		m.Instrument.MissedSends = max(x.Scheduled-x.Sent, 0)
 	}
 	m.Instrument.Clock = result.Clock{
@@ -260,8 +261,12 @@ func (a *assembly) cost(pathCPU *int64) {
 	}
 	m := a.document.Delivery
 	if s.from != nil {
-		c.SenderCPUNS = &s.from.CPUNS
-		c.SenderCPUPerMessageNS = per(s.from.CPUNS, &m.Sent)
+		used := s.from.CPUNS
+		if s.from.Sent != nil {
+			used = max(used-s.from.Sent.SpunNS, 0)
+		}
+		c.SenderCPUNS = &used
+		c.SenderCPUPerMessageNS = per(used, &m.Sent)
 	}
 	if s.to != nil {
 		c.ReceiverCPUNS = &s.to.CPUNS

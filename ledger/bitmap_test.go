@@ -14,8 +14,8 @@ func TestBitmap(t *testing.T) {
 		const pages = 6
 		limit := rapid.Uint64Range(0, pages<<pageBits).Draw(t, "limit")
 		number := rapid.Custom(func(t *rapid.T) uint64 {
-			near := rapid.SampledFrom([]uint64{70, 1 << pageBits, 3 << pageBits, 4 << pageBits, limit}).Draw(t, "near")
-			return max(near+rapid.Uint64Range(0, 140).Draw(t, "by"), 70) - 70
+			border := rapid.SampledFrom([]uint64{70, 1 << pageBits, 3 << pageBits, 4 << pageBits, limit}).Draw(t, "border")
+			return max(border+rapid.Uint64Range(0, 140).Draw(t, "by"), 70) - 70
 		})
 		var b bitmap
 		in := map[uint64]bool{}

@@ -18,9 +18,10 @@ type delay struct {
 
 func newDelay() delay { return delay{spread: newHistogram()} }
 
-// arrive enters a delay and its place in a histogram. Jitter is RFC 3550's (§6.4.1): with
-// D = (Rj − Sj) − (Ri − Si) of successive arrivals, J += (|D| − J)/16. S is
-// when the message was really sent: jitter is the path's.
+// arrive enters a delay and its place in a histogram. Jitter is RFC 3550's
+// (§6.4.1): with D = (Rj − Sj) − (Ri − Si) of successive arrivals,
+// J += (|D| − J)/16. S is when the message was really sent: jitter is the
+// path's.
 func (d *delay) arrive(v int64, place int, sent, at int64) {
 	if d.moments.n > 0 {
 		diff := float64(at-d.prevAt) - float64(sent-d.prevTx)

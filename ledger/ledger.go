@@ -102,8 +102,8 @@ func (l *Ledger) Arrive(number uint64, planned, sent, at int64, size int) {
 	l.bytes += int64(size)
 
 	d := clamp(at-planned, maxDelay)
-	place := place(d)
-	l.delay.arrive(d, place, sent, at)
+	where := place(d)
+	l.delay.arrive(d, where, sent, at)
 	l.order.arrive(number, at)
 	l.next = max(l.next, number+1)
 	if !l.density.inOrder(number) {
@@ -112,7 +112,7 @@ func (l *Ledger) Arrive(number uint64, planned, sent, at int64, size int) {
 	l.neighbours.arrive(number, d)
 	l.stall.arrive(sent, at)
 	l.deadlines.arrive(d)
-	l.timeline.arrive(planned, at, d, place, size)
+	l.timeline.arrive(planned, at, d, where, size)
 }
 
 // Damaged enters a message whose checksum failed. It is lost (RFC 7680: a

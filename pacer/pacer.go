@@ -28,7 +28,12 @@ const (
 // goroutine, which must stay locked to that thread.
 type Waiter struct {
 	margin int64 // how long before the instant spinning begins, ns
+	spun   int64 // ns
 }
+
+// Spun is how long the Waiter has spun so far, ns: processor time that the
+// waiting cost and the work did not.
+func (w *Waiter) Spun() int64 { return w.spun }
 
 // New locks the calling goroutine to its thread and makes that thread's timers
 // exact (PR_SET_TIMERSLACK, prctl(2)).
@@ -60,7 +65,9 @@ func (w *Waiter) Until(deadline int64, fds []unix.PollFd, ready func() bool) int
 		}
 		sleep := deadline - margin - now
 		if sleep <= 0 {
+			before := now
 			now = clock.Now()
+			w.spun += now - before
 			continue
 		}
 		whole := sleep <= sleepMax

@@ -31,6 +31,7 @@ type SendReport struct {
 	PerInterval   []int64           `json:"per_interval"`
 	PacingErrorNS *result.Quantiles `json:"pacing_error_ns"`
 	BlockedSends  int64             `json:"blocked_sends"`
+	SpunNS        int64             `json:"spun_ns"` // processor time that went into being punctual
 	Error         string            `json:"error,omitempty"`
 }
 
@@ -128,6 +129,7 @@ func (s *sender) run(start int64) SendReport {
 	if out.Scheduled < 0 {
 		out.Scheduled = out.Sent
 	}
+	out.SpunNS = w.Spun()
 	out.PerInterval = perSlot.PerInterval()
 	if pacing.TotalCount() > 0 {
 		out.PacingErrorNS = &result.Quantiles{

@@ -215,6 +215,7 @@ type Instrument struct {
 	PacingErrorNS *Quantiles `json:"pacing_error_ns"` // handed over − planned, where the transport was free to take it
 	BlockedSends  int64      `json:"blocked_sends"`   // sends that were late because the transport did not take the message before
 	MissedSends   int64      `json:"missed_sends"`    // scheduled and never sent
+	SpunNS        int64      `json:"spun_ns"`         // processor time that the sender spent on being punctual; not in Cost
 	Clock         Clock      `json:"clock"`
 }
 
@@ -247,7 +248,8 @@ type Wire struct {
 	Retransmitted *int64   `json:"retransmitted"`  // segments; null where the protocol has none
 }
 
-// Cost is the CPU time, user and system, of each end's process over the run.
+// Cost is the CPU time, user and system, of each end's process over the run,
+// without what the sender spent on being punctual (Instrument.SpunNS).
 type Cost struct {
 	SenderCPUNS             *int64 `json:"sender_cpu_ns"`
 	ReceiverCPUNS           *int64 `json:"receiver_cpu_ns"`

@@ -47,7 +47,7 @@ type frames struct {
 	start, end int   // what of buf was read and not yet handed on
 	at         int64 // when the last read returned
 	largest    int
-	full       bool // the last read filled buf: there was more
+	full       bool  // the last read filled buf: there was more
 	err        error // what ended the stream; stays
 }
 

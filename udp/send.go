@@ -19,13 +19,12 @@ type sender struct {
 	vectors [batchMax]unix.Iovec
 
 	// The call in progress, and what came of it.
-	batch  [][]byte
-	n      int
-	err    syscall.Errno
-	waited bool // for room in the socket's buffer
+	batch [][]byte
+	n     int
+	err   syscall.Errno
 
-	// one and many make one system call. They are called when the socket is
-	// ready, and again when they report that it was not.
+	// one and many make one system call. They report false when the socket's
+	// buffer has no room, and are called again when it has.
 	one, many func(fd uintptr) bool
 }
 
@@ -35,14 +34,14 @@ func (s *sender) init() {
 		s.headers[i].Hdr.SetIovlen(1)
 	}
 	s.one = func(fd uintptr) bool {
-		_, err := unix.Write(int(fd), s.batch[0])
-		if err == nil {
+		m := s.batch[0]
+		_, _, err := unix.Syscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)))
+		if err == 0 {
 			s.n, s.err = 1, 0
 			return true
 		}
-		s.n = 0
-		s.err, _ = err.(syscall.Errno)
-		return s.ready()
+		s.n, s.err = 0, err
+		return err != unix.EAGAIN
 	}
 	s.many = func(fd uintptr) bool {
 		n, _, err := unix.Syscall6(unix.SYS_SENDMMSG, fd,
@@ -52,23 +51,14 @@ func (s *sender) init() {
 			return true
 		}
 		s.n, s.err = 0, err
-		return s.ready()
+		return err != unix.EAGAIN
 	}
-}
-
-// ready is false when the call must be made again once the socket has room.
-func (s *sender) ready() bool {
-	if s.err == unix.EAGAIN {
-		s.waited = true
-		return false
-	}
-	return true
 }
 
 // hand gives one batch of at most batchMax messages to the kernel, which may
 // take the first of them only.
 func (s *sender) hand(raw syscall.RawConn, batch [][]byte) error {
-	s.batch, s.waited = batch, false
+	s.batch = batch
 	var err error
 	if len(batch) == 1 {
 		err = raw.Write(s.one)
@@ -110,6 +100,12 @@ func (c *Conn) Send(batch [][]byte) (int, error) {
 				break
 			}
 		}
+		if cut {
+			// sendmmsg swallows the error that stopped it in mid-batch, be it
+			// want of room or an ICMP one. Were the next call for a batch too,
+			// and each datagram answered at once, none would ever be told.
+			todo = todo[:min(1, len(todo))]
+		}
 		if len(todo) == 0 {
 			return sent, fmt.Errorf("%w: %d bytes, the session's limit is %d", transport.ErrTooLarge, len(batch[sent]), c.largest)
 		}
@@ -118,12 +114,7 @@ func (c *Conn) Send(batch [][]byte) (int, error) {
 			return sent, c.why(err)
 		}
 		sent += s.n
-		// sendmmsg swallows the error that stopped it in mid-batch. Had it
-		// been want of room, this call would have had to wait.
-		if cut && !s.waited && s.err == 0 {
-			c.refused.Add(1)
-		}
-		cut = s.err == 0 && s.n < len(todo)
+		cut = s.n > 0 && s.n < len(todo)
 		switch {
 		case s.err == 0:
 			errs = 0

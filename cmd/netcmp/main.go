@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"netcmp/doctor"
 	"netcmp/experiment"
 	"netcmp/lab"
 	"netcmp/report"
@@ -38,7 +40,9 @@ const (
 )
 
 func main() {
-	lab.Dispatch(experiment.Roles())
+	roles := experiment.Roles()
+	maps.Copy(roles, doctor.Roles())
+	lab.Dispatch(roles)
 	// A file that may not grow is an error of the write, not our end.
 	signal.Ignore(syscall.SIGXFSZ)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)

@@ -14,7 +14,7 @@ import (
 func wants(want error, f func() error) func() error {
 	return func() error {
 		if err := f(); !errors.Is(err, want) {
-			return fmt.Errorf("got %v, want %v", err, want)
+			return fmt.Errorf("want %q, got: %w", want.Error(), err)
 		}
 		return nil
 	}

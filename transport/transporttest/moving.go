@@ -106,10 +106,10 @@ func (s suite) testEmptyBatches(t *testing.T) {
 	client, server := s.pair(t, transport.Config{})
 	within(t, patience, "moving nothing", func() error {
 		if n, err := client.Send(nil); n != 0 || err != nil {
-			return fmt.Errorf("Send: %d, %w", n, err)
+			return fmt.Errorf("sent %d, %w", n, err)
 		}
 		if n, err := server.Receive(nil); n != 0 || err != nil {
-			return fmt.Errorf("Receive: %d, %w", n, err)
+			return fmt.Errorf("received %d, %w", n, err)
 		}
 		return nil
 	})

@@ -1,6 +1,7 @@
 package transporttest
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -112,5 +113,7 @@ func Benchmark(b *testing.B, tr transport.Transport, size, count int) {
 	if err := server.Close(); err != nil {
 		b.Fatal(err)
 	}
-	<-done
+	if err := <-done; err != nil && !errors.Is(err, transport.ErrClosed) {
+		b.Fatal(err)
+	}
 }
