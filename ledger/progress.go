@@ -31,3 +31,6 @@ func (l *Ledger) Progress() Progress {
 	}
 	return p
 }
+
+// Delivered is how many distinct numbers have come.
+func (l *Ledger) Delivered() int64 { return l.delivered }

@@ -36,7 +36,11 @@ func newEnd(spec Spec, p transport.Properties, conn transport.Conn, session uint
 		e.sender = &sender{conn: conn, plan: spec.Plan, session: session, interval: spec.Interval}
 		e.sent = make(chan struct{})
 	}
-	if spec.sends(!client) || asks && client {
+	receives := spec.sends(!client)
+	if asks {
+		receives = client
+	}
+	if receives {
 		kind, begins := message.Data, start+ahead
 		if asks {
 			kind, ahead, begins = message.Reply, 0, start
