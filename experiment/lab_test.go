@@ -330,11 +330,22 @@ func TestDeathInTheMiddle(t *testing.T) {
 	}
 }
 
+// alive says whether the process still runs: one that has ended and whose new
+// parent has not looked at it yet does not.
+func alive(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false
+	}
+	_, state, _ := strings.Cut(string(b), ") ")
+	return !strings.HasPrefix(state, "Z")
+}
+
 // gone fails unless the processes have ended.
 func gone(t *testing.T, pids []int) {
 	t.Helper()
 	for _, pid := range pids {
-		for n := 0; syscall.Kill(pid, 0) == nil; n++ {
+		for n := 0; alive(pid); n++ {
 			if n == 200 {
 				b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 				t.Fatalf("process %d is still there: %q", pid, b)

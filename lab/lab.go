@@ -333,19 +333,19 @@ func (l *Lab) Link(ctx context.Context) (link result.Link, cpu int64, err error)
 
 // Command is a program to be run on a host.
 type Command struct {
-	File  string   // path of the program
-	Args  []string // from Args[0], the name it goes by
-	Env   []string // nil: the owner's
-	Dir   string   // "": the owner's
+	File  string     // path of the program
+	Args  []string   // from Args[0], the name it goes by
+	Env   []string   // nil: the owner's
+	Dir   string     // "": the owner's
 	Files []*os.File // descriptors 0, 1, 2, …; nil ones are /dev/null
 }
 
 // Exit is how a program ended.
 type Exit struct {
-	Code   int    // its exit code, if Signal is 0
-	Signal int    // what killed it
-	CPUNS  int64  // user and system time of it and its children, ns
-	Lost   bool   // the lab ended first
+	Code   int   // its exit code, if Signal is 0
+	Signal int   // what killed it
+	CPUNS  int64 // user and system time of it and its children, ns
+	Lost   bool  // the lab ended first
 }
 
 func (e Exit) String() string {

@@ -28,7 +28,7 @@ var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect
 
 func (p *program) runCommand() *cli.Command {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "proto", Usage: "`PROTOCOL`: tcp or udp", Required: true},
+		&cli.StringFlag{Name: "proto", Usage: "`PROTOCOL`: tcp or udp"},
 		&cli.StringFlag{Name: "connect", Usage: "the server on another machine, `HOST:PORT` (netcmp serve)"},
 		&cli.StringFlag{Name: "token", Usage: "of that server", EnvVars: []string{"NETCMP_TOKEN"}},
 
@@ -66,6 +66,9 @@ func (p *program) runCommand() *cli.Command {
 func specFrom(c *cli.Context, seed uint64) (s peer.Spec, err error) {
 	if c.Args().Present() {
 		return s, usagef("%q is not a flag, and run takes no arguments", c.Args().First())
+	}
+	if c.String("proto") == "" {
+		return s, usagef("--proto is not given; known: tcp, udp")
 	}
 	plan := workload.Plan{
 		Count: c.Int64("count"), Duration: c.Duration("duration"), Size: c.Int("size"),
