@@ -22,6 +22,7 @@ import (
 func TestMain(m *testing.M) {
 	roles := experiment.Roles()
 	maps.Copy(roles, doctor.Roles())
+	roles["netcmp"] = func() int { main(); return 0 } // the program itself, as a process
 	lab.Dispatch(roles)
 	goleak.VerifyTestMain(m)
 }
