@@ -170,13 +170,14 @@ func (p *program) run(c *cli.Context) (err error) {
 		}
 		defer func() { err = errors.Join(err, out.Close()) }()
 	}
+	done := func() {}
 	if isTerminal(p.stderr) && !c.Bool("quiet") {
 		line := report.NewProgressLine(p.stderr, width(p.stderr), report.UseColor(true, os.Getenv))
 		x.Progress = func(at peer.Progress) { line.Update(progress(x.Spec.Proto, at)) }
-		defer line.Done()
+		done = line.Done
 	}
 	d, runErr := experiment.Run(c.Context, x)
-	x.Progress = nil
+	done()
 	if d == nil {
 		return runErr
 	}
