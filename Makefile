@@ -52,6 +52,10 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 bench: ## run all benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: bench-path
+bench-path: ## the path's speed and punctuality, through the real lab (two minutes)
+	$(GO) test -run '^$$' -bench '^BenchmarkPath' -benchtime 1x ./experiment
+
 .PHONY: cover
 cover: ## measure test coverage into bin/cover.out and bin/cover.html
 	@mkdir -p bin

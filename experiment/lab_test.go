@@ -32,13 +32,17 @@ func TestMain(m *testing.M) {
 // config is an experiment over path, each way, with seed 7.
 func config(t *testing.T, proto, path string, p workload.Plan) Config {
 	t.Helper()
-	i, err := netem.Parse(path)
+	both, err := parsePath(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Config{
-		Spec: peer.Spec{Proto: proto, Plan: p}, Path: netem.Path{Up: i, Down: i}, Engine: Auto, Seed: 7,
-	}
+	return Config{Spec: peer.Spec{Proto: proto, Plan: p}, Path: both, Engine: Auto, Seed: 7}
+}
+
+// parsePath is the path that is the same each way.
+func parsePath(spec string) (netem.Path, error) {
+	i, err := netem.Parse(spec)
+	return netem.Path{Up: i, Down: i}, err
 }
 
 // try makes an experiment, or skips the test on a machine without labs.
