@@ -2,12 +2,8 @@ package experiment
 
 import (
 	"fmt"
-	"os"
-	"runtime"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"netcmp/peer"
 	"netcmp/result"
@@ -16,7 +12,7 @@ import (
 
 // document draws up the result of an experiment from what the two ends and the
 // path have counted.
-func document(c Config, engine Engine, out *peer.Outcome, link *result.Link, pathCPU *int64) *result.Document {
+func document(c Config, engine Engine, began processorTime, out *peer.Outcome, link *result.Link, pathCPU *int64) *result.Document {
 	p := c.Spec.Plan
 	d := &result.Document{
 		Schema: result.Schema, Tool: c.Tool, Seed: c.Seed, Proto: c.Spec.Proto, Engine: string(engine),
@@ -37,6 +33,7 @@ func document(c Config, engine Engine, out *peer.Outcome, link *result.Link, pat
 		d.Plan.RatePerS, d.Plan.Arrival = 0, ""
 	}
 	a := assembly{config: c, engine: engine, out: out, link: link, document: d}
+	d.Environment.BusyRatio, d.Environment.StolenRatio = readProcessorTime().shares(began)
 	a.streams()
 	a.setup()
 	a.sockets()
@@ -145,14 +142,19 @@ func (a *assembly) account(m *result.Measured, s stream, up bool) *result.Accoun
 	case a.engine == None:
 		x.Unexplained = &missing
 	case a.link != nil && !a.partial():
-		var lost, damaged, dropped, flying int64
+		var lost, damaged, dropped, overrun, flying int64
 		for _, l := range a.directions(up, s.there) {
 			lost += l.Datagrams.Lost
 			damaged += l.Datagrams.Corrupted
-			dropped += l.Datagrams.QueueDropped + l.Overrun
+			dropped += l.Datagrams.QueueDropped
+			overrun += l.Overrun
 			flying += l.InFlight
 		}
 		missing -= lost + dropped
+		// What overran the emulator was never looked at: a stray may be in it.
+		overrun = min(overrun, max(missing, 0))
+		missing -= overrun
+		dropped += overrun
 		flying = min(flying, max(missing, 0))
 		missing -= flying
 		// Damage that hits nothing the receiver looks at is delivered whole.
@@ -281,17 +283,9 @@ func per(cost int64, n *int64) *int64 {
 	return result.Ptr(cost / *n)
 }
 
-func environment() result.Environment {
-	e := result.Environment{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), GoVersion: runtime.Version()}
-	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		e.Kernel = unix.ByteSliceToString(u.Release[:])
-	}
-	if b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control"); err == nil {
-		e.CongestionDefault = strings.TrimSpace(string(b))
-	}
-	return e
-}
+// stolenNoted is the share of stolen processor time from which on a reader
+// must know.
+const stolenNoted = 0.02
 
 // warnings say what a reader must know before believing the figures.
 func (a *assembly) warnings() {
@@ -302,6 +296,9 @@ func (a *assembly) warnings() {
 		warn("the run ended before its time: %s; the figures are those of the last report before", a.out.Error)
 	} else if a.out.Interrupted {
 		warn("interrupted: %d of %d scheduled messages were sent", d.Delivery.Sent, d.Delivery.Scheduled)
+	}
+	if stolen := d.Environment.StolenRatio; stolen != nil && *stolen > stolenNoted {
+		warn("the machine's host kept %.0f %% of the processor time to itself (steal): the delays' tail is its doing", *stolen*100)
 	}
 	if a.engine == None {
 		warn("engine none: the path is this host's loopback, which is clean; packets there may hold up to 64 KiB")

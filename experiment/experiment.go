@@ -138,6 +138,7 @@ func runRemote(ctx context.Context, c Config) (*result.Document, error) {
 		return nil, fmt.Errorf("--connect: %w", err)
 	}
 	server := found[0].Unmap()
+	began := readProcessorTime()
 	var last *peer.Outcome
 	out, err := peer.Run(ctx, peer.ClientConfig{
 		Transports: Transports(), Control: peer.Dialled(), Base: "http://" + c.Connect,
@@ -156,7 +157,7 @@ func runRemote(ctx context.Context, c Config) (*result.Document, error) {
 	if out == nil {
 		return nil, err
 	}
-	return document(c, Remote, out, nil, nil), outcomeError(out, err)
+	return document(c, Remote, began, out, nil, nil), outcomeError(out, err)
 }
 
 func outcomeError(out *peer.Outcome, err error) error {
@@ -168,6 +169,7 @@ func outcomeError(out *peer.Outcome, err error) error {
 
 // runEnds runs both ends in a place; l is the lab, if it is one.
 func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (*result.Document, error) {
+	began := readProcessorTime()
 	e, err := startEnds(context.WithoutCancel(ctx), p, c.Spec)
 	if err != nil {
 		return nil, err
@@ -206,7 +208,7 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (*result.Docume
 			err = fmt.Errorf("the path's account: %w", linkErr)
 		}
 	}
-	return document(c, engine, out, link, cpu), err
+	return document(c, engine, began, out, link, cpu), err
 }
 
 // outcome reads what the client's end tells until it tells the outcome. If it

@@ -66,7 +66,11 @@ type Environment struct {
 	CPUs              int    `json:"cpus"`
 	GoVersion         string `json:"go"`
 	CongestionDefault string `json:"congestion_default"` // net.ipv4.tcp_congestion_control
-	Hostname          string `json:"hostname,omitempty"`
+	// What the machine's processors did during the run: the share of time that
+	// they were busy, with whatever, and the share that a hypervisor kept from
+	// them.
+	BusyRatio   *float64 `json:"busy_ratio"`
+	StolenRatio *float64 `json:"stolen_ratio"`
 }
 
 // Plan is the experiment as it was really run.
