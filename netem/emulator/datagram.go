@@ -2,8 +2,8 @@ package emulator
 
 import "netcmp/result"
 
-// fate is what became of a packet, all its copies taken together, or of a
-// datagram, all its fragments taken together: the worst of them.
+// fate is what became of a packet, or of a datagram: the worst that happened to
+// a fragment of it.
 type fate uint8
 
 const (
@@ -20,17 +20,18 @@ type datagramKey struct {
 }
 
 type openDatagram struct {
-	key  datagramKey
-	fate fate
-	used bool
+	key    datagramKey
+	fate   fate
+	number int64 // of the datagram, from 1; 0: the place is free
 }
 
 // datagrams counts the fate of whole IP datagrams. Fragments of one datagram
-// follow each other; a few datagrams may be open at once.
+// come in order, as a host sends them, and a few datagrams may be open at once.
+// Where more are, the one open longest is taken for ended, and what comes of it
+// later for another datagram.
 type datagrams struct {
 	counts result.Datagrams
 	open   [16]openDatagram
-	next   int // the place to be taken over next
 }
 
 // packet takes in a packet that is a datagram of its own.
@@ -54,26 +55,28 @@ func (d *datagrams) close(f fate) {
 
 // fragment takes in a fragment. The last one closes its datagram.
 func (d *datagrams) fragment(key datagramKey, last bool, f fate) {
-	var at *openDatagram
+	at := &d.open[0]
 	for i := range d.open {
-		if d.open[i].used && d.open[i].key == key {
-			at = &d.open[i]
+		o := &d.open[i]
+		if o.number != 0 && o.key == key {
+			at = o
 			break
 		}
+		if o.number < at.number {
+			at = o
+		}
 	}
-	if at == nil {
-		at = &d.open[d.next]
-		d.next = (d.next + 1) % len(d.open)
-		if at.used {
+	if at.number == 0 || at.key != key {
+		if at.number != 0 {
 			d.close(at.fate)
 		}
-		*at = openDatagram{key: key, used: true}
 		d.counts.Entered++
+		*at = openDatagram{key: key, number: d.counts.Entered}
 	}
 	at.fate = max(at.fate, f)
 	if last {
 		d.close(at.fate)
-		at.used = false
+		at.number = 0
 	}
 }
 
@@ -81,7 +84,7 @@ func (d *datagrams) fragment(key datagramKey, last bool, f fate) {
 func (d *datagrams) tally() result.Datagrams {
 	whole := *d
 	for i := range whole.open {
-		if whole.open[i].used {
+		if whole.open[i].number != 0 {
 			whole.close(whole.open[i].fate)
 		}
 	}

@@ -93,6 +93,7 @@ var classSizes = [...]int{256, 2048, 16384, frameSize}
 // are.
 type pool struct {
 	free [len(classSizes)][]*buffer
+	made int // buffers, free or not
 }
 
 // keep copies a train into a buffer.
@@ -107,6 +108,7 @@ func (p *pool) keep(t *train) *buffer {
 		p.free[class] = free[:len(free)-1]
 	} else {
 		b = &buffer{class: class, store: make([]byte, classSizes[class])}
+		p.made++
 	}
 	b.train = *t
 	b.train.frame = b.store[:copy(b.store, t.frame)]

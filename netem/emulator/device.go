@@ -45,13 +45,12 @@ type Device struct {
 	at   int // the slot to be read next
 
 	message unix.Msghdr
-	vectors [3]unix.Iovec
+	vectors [2]unix.Iovec // head, payload
 }
 
 // OpenDevice opens the interface of that index for the emulator. It takes
 // CAP_NET_RAW in the network namespace of the calling thread.
 func OpenDevice(index int) (d *Device, err error) {
-	all := int(htons(unix.ETH_P_ALL))
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", err)
@@ -63,20 +62,15 @@ func OpenDevice(index int) (d *Device, err error) {
 		}
 	}()
 	for _, o := range []struct {
-		name  string
-		value int
-		text  string
+		name          string
+		option, value int
 	}{
-		{"PACKET_VERSION", unix.TPACKET_V2, ""},
-		{"PACKET_VNET_HDR", 1, ""},
-		{"PACKET_IGNORE_OUTGOING", 1, ""},
-		{"PACKET_QDISC_BYPASS", 1, ""},
+		{"PACKET_VERSION", unix.PACKET_VERSION, unix.TPACKET_V2},
+		{"PACKET_VNET_HDR", unix.PACKET_VNET_HDR, 1},
+		{"PACKET_IGNORE_OUTGOING", unix.PACKET_IGNORE_OUTGOING, 1},
+		{"PACKET_QDISC_BYPASS", unix.PACKET_QDISC_BYPASS, 1},
 	} {
-		opt := map[string]int{
-			"PACKET_VERSION": unix.PACKET_VERSION, "PACKET_VNET_HDR": unix.PACKET_VNET_HDR,
-			"PACKET_IGNORE_OUTGOING": unix.PACKET_IGNORE_OUTGOING, "PACKET_QDISC_BYPASS": unix.PACKET_QDISC_BYPASS,
-		}[o.name]
-		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, opt, o.value); err != nil {
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, o.option, o.value); err != nil {
 			return nil, fmt.Errorf("packet socket: %s: %w", o.name, err)
 		}
 	}
@@ -88,7 +82,7 @@ func OpenDevice(index int) (d *Device, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: receive ring: %w", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: uint16(all), Ifindex: index}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: index}); err != nil {
 		return nil, fmt.Errorf("packet socket: bind: %w", err)
 	}
 	return d, nil

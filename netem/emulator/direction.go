@@ -1,6 +1,8 @@
 package emulator
 
 import (
+	"math"
+
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"netcmp/netem"
@@ -19,6 +21,7 @@ type sink interface {
 type direction struct {
 	clean   bool
 	verdict *netem.Direction
+	last    int64 // when the last packet came
 	line    delayLine
 	pool    pool
 	out     sink
@@ -27,6 +30,8 @@ type direction struct {
 	datagrams  datagrams
 	delayError *hdrhistogram.Histogram // ns
 
+	// Here, so that nothing is allocated for each frame.
+	current train // the one being admitted
 	head    [offloadSize + maxHeader]byte
 	scratch [frameSize]byte // a corrupted packet on its way out
 }
@@ -35,32 +40,46 @@ func newDirection(i netem.Impairment, seed uint64, out sink) *direction {
 	return &direction{
 		clean:      i.IsClean(),
 		verdict:    netem.NewDirection(i, seed),
+		last:       math.MinInt64,
 		out:        out,
 		delayError: hdrhistogram.New(1, 60_000_000_000, 3),
 	}
 }
 
 // admit takes in a frame that reached the path at the instant at; now is when
-// the path got round to it. What is due by now leaves at once.
+// the path got round to it. What was due by at leaves before the frame is
+// decided on, so that a path that is behind with its work finds the queue that
+// a punctual one would have found. What is due at once leaves at once.
 func (d *direction) admit(at, now int64, off offload, frame []byte) {
-	t := parse(off, frame)
+	d.current = parse(off, frame)
+	t := &d.current
 	if t.stray() {
 		d.counts.Strays++
-		d.emit(&t, 0, t.count)
+		_ = d.emit(t, 0, t.count) // Refused is of Delivered
 		return
 	}
+	// The instants are read from two clocks, one after the other, and may
+	// cross. Packets do not.
+	at = max(at, d.last)
+	d.last = at
+	for d.letGo(at, now) {
+	}
+
 	d.counts.Packets += int64(t.count)
 	for i := range t.count {
 		d.counts.Bytes += int64(t.length(i))
 	}
 	if d.clean {
+		whole := netem.Verdict{N: 1}
 		for range t.count {
-			d.settle(&t, intact)
+			d.settle(t, &whole, [2]damage{})
 		}
-		d.dispatch(&t, run{due: at, count: int32(t.count)}, now, nil)
+		r := run{due: at, count: int32(t.count)}
+		d.record(r, now)
+		d.leave(t, r)
 		return
 	}
-	j := joiner{d: d, t: &t, now: now}
+	j := joiner{d: d, t: t, at: at, now: now}
 	var v netem.Verdict
 	for i := range t.count {
 		d.verdict.Admit(at, t.length(i), d.line.packets+j.waiting(), &v)
@@ -69,61 +88,82 @@ func (d *direction) admit(at, now int64, off offload, frame []byte) {
 		if v.Duplicated {
 			d.counts.Duplicated++
 		}
-		f := lost
-		if v.Dropped > 0 {
-			f = queueDropped
-		}
+		var harm [len(v.Copies)]damage
 		for c := range v.N {
 			copied := &v.Copies[c]
+			copied.Due = max(copied.Due, at) // jitter beyond the mean delay
 			if copied.Ahead {
 				d.counts.Reordered++
 			}
 			if copied.Corrupt {
 				d.counts.Corrupted++
-				f = min(f, j.corrupt(i, copied))
+				harm[c] = j.corrupt(i, copied)
 			} else {
-				f = intact
 				j.add(i, copied)
 			}
 		}
-		d.settle(&t, f)
+		d.settle(t, &v, harm)
 	}
 	j.flush()
 }
 
-// settle counts the fate of a packet of t.
-func (d *direction) settle(t *train, f fate) {
+// settle counts the fate of a packet of t, whose copies came to harm.
+func (d *direction) settle(t *train, v *netem.Verdict, harm [2]damage) {
 	if t.count == 1 {
 		if key, last, ok := t.fragment(); ok {
-			d.datagrams.fragment(key, last, f)
+			d.datagrams.fragment(key, last, outcome(v, harm, true))
 			return
 		}
 	}
-	d.datagrams.packet(f)
+	d.datagrams.packet(outcome(v, harm, false))
+}
+
+// outcome is the fate of a packet by its verdict and the harm that its copies
+// came to. Any good copy is as good as the packet; but of a fragment a host
+// keeps the first copy that it takes, and may find out too late that it was
+// damaged.
+func outcome(v *netem.Verdict, harm [2]damage, fragment bool) fate {
+	switch {
+	case v.Dropped > 0:
+		return queueDropped
+	case v.N == 0:
+		return lost
+	}
+	order := [2]int{0, 1}
+	if v.N == 2 && v.Copies[1].Due < v.Copies[0].Due {
+		order = [2]int{1, 0}
+	}
+	for _, c := range order[:v.N] {
+		if harm[c] == none {
+			return intact
+		}
+		if harm[c] == hidden && fragment {
+			break
+		}
+	}
+	return corrupted
 }
 
 // joiner puts successive packets of a train that leave at the same instant
 // into one run.
 type joiner struct {
-	d    *direction
-	t    *train
-	now  int64
-	kept *buffer // the train's copy, once a packet of it has to wait
-	run  run
+	d       *direction
+	t       *train
+	at, now int64
+	kept    *buffer // the train's copy, once a packet of it has to wait
+	run     run
 }
 
+// waiting is how many packets of the train will wait and are not yet in the
+// delay line.
 func (j *joiner) waiting() int {
-	if j.run.due > j.now {
+	if j.run.due > j.at {
 		return int(j.run.count)
 	}
 	return 0
 }
 
 func (j *joiner) add(i int, c *netem.Copy) {
-	if c.Ahead {
-		j.d.overtake(j.t, i, c.Due, j.now)
-		return
-	}
 	if j.run.count > 0 && c.Due == j.run.due && int(j.run.first+j.run.count) == i {
 		j.run.count++
 		return
@@ -135,37 +175,29 @@ func (j *joiner) add(i int, c *netem.Copy) {
 // flush sends the joined packets on, or lets them wait.
 func (j *joiner) flush() {
 	if j.run.count > 0 {
-		j.kept = j.d.dispatch(j.t, j.run, j.now, j.kept)
+		j.kept = j.d.dispatch(j.t, j.run, j.at, j.now, j.kept)
 		j.run = run{}
 	}
 }
 
-// corrupt damages a copy of packet i and lets it go its way. A flip in the
-// sender's Ethernet address harms nobody.
-func (j *joiner) corrupt(i int, c *netem.Copy) fate {
+// corrupt damages a copy of packet i and lets it go its way.
+func (j *joiner) corrupt(i int, c *netem.Copy) damage {
 	j.flush()
 	packet := j.t.wire(i, j.d.scratch[:])
 	at, mask := c.Flip(len(packet))
 	packet[at] ^= mask
 	t := train{frame: packet, header: len(packet), count: 1}
-	if c.Ahead {
-		j.d.overtake(&t, 0, c.Due, j.now)
-	} else {
-		j.d.dispatch(&t, run{due: c.Due, count: 1}, j.now, nil)
-	}
-	if at >= 6 && at < 12 {
-		return intact
-	}
-	return corrupted
+	j.d.dispatch(&t, run{due: c.Due, count: 1}, j.at, j.now, nil)
+	return j.t.damage(at, mask)
 }
 
-// dispatch sends r, packets of t, on if it is due and nothing that was due
-// before is still waiting; else it lets it wait in kept, t's copy, made here
-// where it is nil and given back.
-func (d *direction) dispatch(t *train, r run, now int64, kept *buffer) *buffer {
-	if first := d.line.next(); r.due <= now && (first == nil || first.due > r.due) {
-		d.record(now, r)
-		d.leave(t, int(r.first), int(r.count))
+// dispatch sends r, packets of t that came at the instant at, on if they are
+// due by then: they are ahead of all that waits. Else it lets them wait in
+// kept, t's copy, made here where it is nil and given back.
+func (d *direction) dispatch(t *train, r run, at, now int64, kept *buffer) *buffer {
+	if r.due <= at {
+		d.record(r, now)
+		d.leave(t, r)
 		return kept
 	}
 	if kept == nil {
@@ -177,58 +209,49 @@ func (d *direction) dispatch(t *train, r run, now int64, kept *buffer) *buffer {
 	return kept
 }
 
-// overtake sends packet i of t on ahead of all that waits.
-func (d *direction) overtake(t *train, i int, due, now int64) {
-	d.record(now, run{due: due, count: 1})
-	d.leave(t, i, 1)
-}
+// deliver lets the next run go if it is due at now, and says whether it was.
+func (d *direction) deliver(now int64) bool { return d.letGo(now, now) }
 
-// deliver lets go what is due at now, most runs at the most, and says whether
-// there was anything. Packets of one train that stand next to each other and
-// are all due leave together.
-func (d *direction) deliver(now int64, most int) bool {
-	for n := range most {
-		r := d.line.next()
-		if r == nil || r.due > now {
-			return n > 0
+// letGo lets the next run go if it is due at the instant by, which is now or
+// before it. Packets of one train that stand next to each other go together.
+func (d *direction) letGo(by, now int64) bool {
+	next := d.line.next()
+	if next == nil || next.due > by {
+		return false
+	}
+	r := d.line.pop()
+	d.record(r, now)
+	for {
+		next := d.line.next()
+		if next == nil || next.due > by || next.buf != r.buf || next.first != r.first+r.count {
+			break
 		}
-		joined := d.line.pop()
-		d.record(now, joined)
-		for {
-			n := d.line.next()
-			if n == nil || n.due > now || n.buf != joined.buf || n.first != joined.first+joined.count {
-				break
-			}
-			more := d.line.pop()
-			d.record(now, more)
-			joined.count += more.count
-			joined.buf.refs--
-		}
-		d.leave(&joined.buf.train, int(joined.first), int(joined.count))
-		if joined.buf.refs--; joined.buf.refs == 0 {
-			d.pool.release(joined.buf)
-		}
+		more := d.line.pop()
+		d.record(more, now)
+		r.count += more.count
+		r.buf.refs--
+	}
+	d.leave(&r.buf.train, r)
+	if r.buf.refs--; r.buf.refs == 0 {
+		d.pool.release(r.buf)
 	}
 	return true
 }
 
-func (d *direction) record(now int64, r run) {
+func (d *direction) record(r run, now int64) {
 	_ = d.delayError.RecordValues(max(now-r.due, 1), int64(r.count)) // beyond a minute: not recorded
 }
 
-func (d *direction) leave(t *train, first, n int) {
-	d.counts.Delivered += int64(n)
-	d.emit(t, first, n)
+func (d *direction) leave(t *train, r run) {
+	d.counts.Delivered += int64(r.count)
+	if err := d.emit(t, int(r.first), int(r.count)); err != nil {
+		d.counts.Refused += int64(r.count)
+	}
 }
 
-func (d *direction) emit(t *train, first, n int) {
-	if t.count > 1 && t.header > maxHeader {
-		first, n = 0, t.count
-	}
+func (d *direction) emit(t *train, first, n int) error {
 	head, payload := t.slice(first, n, d.head[:])
-	if err := d.out.send(head, payload); err != nil {
-		d.counts.Refused++
-	}
+	return d.out.send(head, payload)
 }
 
 // tally is the counts as they stand.

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -32,10 +33,12 @@ import (
 // Emulator is the path between two interfaces.
 type Emulator struct {
 	ends     [2]*end     // client's side, server's side
-	wake     int         // eventfd: ends a sleep of Run
 	called   atomic.Bool // a request waits, or the context has ended
 	requests chan func()
 	done     chan struct{}
+
+	mu   sync.Mutex
+	wake int // eventfd: ends a sleep of Run; -1 once that has ended
 }
 
 // end is one interface with the direction that leads away from it.
@@ -44,9 +47,9 @@ type end struct {
 	away   *direction
 }
 
-// batch is how many frames are taken from one interface before the other one
-// and the delay lines get their turn.
-const batch = 32
+// turn is how many times one end delivers and takes a frame before it is the
+// other end's turn: a fraction of a millisecond.
+const turn = 16
 
 // New makes the path p between the client's and the server's interface. The
 // seed reaches every draw. The emulator owns the devices from here on.
@@ -89,13 +92,12 @@ func (e *Emulator) Run(ctx context.Context) error {
 				(<-e.requests)()
 			}
 			if ctx.Err() != nil {
-				return errors.Join(e.ends[0].device.Close(), e.ends[1].device.Close(), unix.Close(e.wake))
+				return e.close()
 			}
 		}
 		busy := false
 		for _, end := range e.ends {
-			busy = end.take() || busy
-			busy = end.away.deliver(clock.Now(), batch) || busy
+			busy = end.work() || busy
 		}
 		if !busy {
 			w.Until(e.nextDue(), fds, ready)
@@ -105,29 +107,59 @@ func (e *Emulator) Run(ctx context.Context) error {
 
 // call makes Run look at its requests and its context.
 func (e *Emulator) call() {
-	e.called.Store(true)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.wake < 0 {
+		return
+	}
+	// In this order: who sees called finds the eventfd written to, and empties
+	// it. Else it would stay readable, and Run would not sleep any more.
 	_, _ = unix.Write(e.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	e.called.Store(true)
 }
 
-// take takes in what has come from the end's interface, a batch at most, and
-// says whether there was anything.
-func (e *end) take() bool {
-	for n := range batch {
-		stamp, off, frame, ok := e.device.receive()
-		if !ok {
+func (e *Emulator) close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := errors.Join(e.ends[0].device.Close(), e.ends[1].device.Close(), unix.Close(e.wake))
+	e.wake = -1 // the number may soon be that of another file
+	return err
+}
+
+// work delivers what is due and takes in what has come from the end's
+// interface, by turns and for a turn at most, and says whether there was
+// anything.
+func (e *end) work() bool {
+	for n := range turn {
+		delivered := e.away.deliver(clock.Now())
+		taken := e.take()
+		if !delivered && !taken {
 			return n > 0
 		}
-		now, wall := clock.Both()
-		// A stamp from after now, or from long before it, is the wall clock
-		// being set.
-		at := now - wall + stamp
-		if at > now || now-at > 1e9 {
-			at = now
-		}
-		e.away.deliver(now, 1)
-		e.away.admit(at, now, off, frame)
-		e.device.release()
 	}
+	return true
+}
+
+// take takes in the next frame that has come from the end's interface. It says
+// false if there is none, or none yet: what was due before it came goes first,
+// and its sending is not to keep the other end waiting.
+func (e *end) take() bool {
+	stamp, off, frame, ok := e.device.receive()
+	if !ok {
+		return false
+	}
+	now, wall := clock.Both()
+	// A stamp from after now, or from long before it, is the wall clock being
+	// set.
+	at := now - wall + stamp
+	if at > now || now-at > 1e9 {
+		at = now
+	}
+	if r := e.away.line.next(); r != nil && r.due <= at {
+		return false
+	}
+	e.away.admit(at, now, off, frame)
+	e.device.release()
 	return true
 }
 

@@ -7,53 +7,20 @@ const (
 	ethernetHeader = 14
 	etherIPv4      = 0x0800
 	etherIPv6      = 0x86dd
-	protoTCP       = 6
-	protoUDP       = 17
-	protoFragment  = 44 // IPv6 fragment header
+	ipv4Header     = 20 // without options
 	ipv6Header     = 40
+	tcpHeader      = 20 // without options
+	udpHeader      = 8
+	tcpChecksum    = 16 // offset in the header
+	udpChecksum    = 6
+
+	protoTCP = 6
+	// IPv6 extension headers that may stand before a fragment header.
+	protoHopByHop    = 0
+	protoRouting     = 43
+	protoFragment    = 44
+	protoDestination = 60
 )
-
-// offload is struct virtio_net_hdr (include/uapi/linux/virtio_net.h): what a
-// host left to its device. The lab's hosts leave the transport checksum and
-// the cutting of up to 64 KiB into segments, as hosts with real devices do.
-type offload struct {
-	flags      uint8
-	gsoType    uint8
-	headerLen  uint16
-	gsoSize    uint16
-	csumStart  uint16
-	csumOffset uint16
-}
-
-const (
-	offloadSize   = 10
-	needsChecksum = 1 // VIRTIO_NET_HDR_F_NEEDS_CSUM
-
-	gsoNone  = 0
-	gsoTCPv4 = 1
-	gsoTCPv6 = 4
-	gsoUDP   = 5    // VIRTIO_NET_HDR_GSO_UDP_L4
-	gsoECN   = 0x80 // a flag beside the type
-)
-
-func parseOffload(b []byte) offload {
-	return offload{
-		flags:      b[0],
-		gsoType:    b[1],
-		headerLen:  binary.NativeEndian.Uint16(b[2:]),
-		gsoSize:    binary.NativeEndian.Uint16(b[4:]),
-		csumStart:  binary.NativeEndian.Uint16(b[6:]),
-		csumOffset: binary.NativeEndian.Uint16(b[8:]),
-	}
-}
-
-func (o offload) put(b []byte) {
-	b[0], b[1] = o.flags, o.gsoType
-	binary.NativeEndian.PutUint16(b[2:], o.headerLen)
-	binary.NativeEndian.PutUint16(b[4:], o.gsoSize)
-	binary.NativeEndian.PutUint16(b[6:], o.csumStart)
-	binary.NativeEndian.PutUint16(b[8:], o.csumOffset)
-}
 
 // train is a frame as a host handed it to its device: one packet, or the
 // headers and the joined payloads of several that the device would have cut
@@ -69,6 +36,9 @@ type train struct {
 	ipv6    bool
 }
 
+// maxHeader bounds Ethernet, IP and transport headers of a train of several.
+const maxHeader = 256
+
 // parse reads frame's headers. A frame that is not what its offload says is a
 // train of one, to be passed on as it is.
 func parse(off offload, frame []byte) train {
@@ -78,7 +48,7 @@ func parse(off offload, frame []byte) train {
 	}
 	switch binary.BigEndian.Uint16(frame[12:]) {
 	case etherIPv4:
-		if len(frame) >= ethernetHeader+20 {
+		if len(frame) >= ethernetHeader+ipv4Header {
 			t.network = ethernetHeader
 		}
 	case etherIPv6:
@@ -86,28 +56,53 @@ func parse(off offload, frame []byte) train {
 			t.network, t.ipv6 = ethernetHeader, true
 		}
 	}
-	if t.network == 0 || off.gsoType == gsoNone || off.gsoSize == 0 {
+	if t.network == 0 {
 		return t
+	}
+	if header := t.headers(); header > 0 && header < len(frame) {
+		t.header, t.size = header, int(off.gsoSize)
+		t.count = (len(frame) - header + t.size - 1) / t.size
+	}
+	return t
+}
+
+// headers is the length of the headers that each packet of the train gets; 0
+// if the frame is no train of several. Where the transport header begins, the
+// offload says, so that nothing before it has to be understood.
+func (t *train) headers() int {
+	off := &t.off
+	if off.flags&needsChecksum == 0 || off.gsoSize == 0 {
+		return 0
 	}
 	transport := int(off.csumStart)
-	header := transport
-	switch off.gsoType &^ gsoECN {
-	case gsoTCPv4, gsoTCPv6:
-		if len(frame) < transport+20 {
-			return t
+	if t.ipv6 {
+		if transport < t.network+ipv6Header {
+			return 0
 		}
-		header += int(frame[transport+12]>>4) * 4
-	case gsoUDP:
-		header += 8
-	default:
-		return t
+	} else if n := int(t.frame[t.network]&15) * 4; n < ipv4Header || transport != t.network+n {
+		return 0
 	}
-	if transport < t.network+20 || header >= len(frame) {
-		return t
+	header := 0
+	switch kind := off.gsoType &^ gsoECN; {
+	case kind == gsoTCPv4 && !t.ipv6, kind == gsoTCPv6 && t.ipv6:
+		if off.csumOffset != tcpChecksum || len(t.frame) < transport+tcpHeader {
+			return 0
+		}
+		n := int(t.frame[transport+12]>>4) * 4
+		if n < tcpHeader {
+			return 0
+		}
+		header = transport + n
+	case off.gsoType == gsoUDP:
+		if off.csumOffset != udpChecksum {
+			return 0
+		}
+		header = transport + udpHeader
 	}
-	t.header, t.size = header, int(off.gsoSize)
-	t.count = (len(frame) - header + t.size - 1) / t.size
-	return t
+	if header > maxHeader {
+		return 0
+	}
+	return header
 }
 
 // stray says whether the frame is link-local traffic rather than a packet of
@@ -143,14 +138,20 @@ func (t *train) fragment() (key datagramKey, last, ok bool) {
 		key.proto = ip[9]
 		return key, !more, true
 	}
-	if ip[6] != protoFragment || len(ip) < ipv6Header+8 {
-		return key, false, false
+	next, at := ip[6], ipv6Header
+	for len(ip) >= at+8 {
+		switch next {
+		case protoHopByHop, protoRouting, protoDestination:
+			next, at = ip[at], at+8+8*int(ip[at+1])
+		case protoFragment:
+			copy(key.addresses[:], ip[8:40])
+			key.id = binary.BigEndian.Uint32(ip[at+4:])
+			return key, ip[at+3]&1 == 0, true
+		default:
+			return key, false, false
+		}
 	}
-	ext := ip[ipv6Header:]
-	copy(key.addresses[:], ip[8:40])
-	key.id = binary.BigEndian.Uint32(ext[4:])
-	key.proto = ext[0]
-	return key, ext[3]&1 == 0, true
+	return key, false, false
 }
 
 // slice makes packets [first, first+n) of the train ready to go: head gets
@@ -158,48 +159,51 @@ func (t *train) fragment() (key datagramKey, last, ok bool) {
 // must hold offloadSize and the train's headers.
 func (t *train) slice(first, n int, head []byte) (headed, payload []byte) {
 	off := t.off
-	if t.count == 1 || n == t.count {
+	if n == t.count {
 		off.put(head)
 		return head[:offloadSize], t.frame
 	}
 	from := t.header + first*t.size
-	to := min(from+n*t.size, len(t.frame))
-	payload = t.frame[from:to]
+	payload = t.frame[from:min(from+n*t.size, len(t.frame))]
+	// What was said of the whole train's headers may be more than all of the
+	// slice, and the kernel refuses that (packet_snd).
+	off.headerLen = uint16(t.header)
 	if n == 1 {
 		off.gsoType, off.gsoSize = gsoNone, 0
+	} else if first > 0 {
+		off.gsoType &^= gsoECN
 	}
 	off.put(head)
+
+	transport := int(off.csumStart)
 	h := head[offloadSize : offloadSize+t.header]
 	copy(h, t.frame[:t.header])
-	transport := int(off.csumStart)
-	length := len(payload) + t.header - transport // of transport header and payload
-	ip := h[t.network:]
+	ip, segment := h[t.network:transport], h[transport:]
+	length := len(segment) + len(payload)
 	if t.ipv6 {
-		binary.BigEndian.PutUint16(ip[4:], uint16(t.header-t.network-ipv6Header+len(payload)))
+		binary.BigEndian.PutUint16(ip[4:], uint16(len(ip)-ipv6Header+length))
 	} else {
-		binary.BigEndian.PutUint16(ip[2:], uint16(t.header-t.network+len(payload)))
+		binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)+length))
 		binary.BigEndian.PutUint16(ip[4:], binary.BigEndian.Uint16(ip[4:])+uint16(first))
-		ipv4Checksum(ip)
+		checksumIPv4(ip)
 	}
-	seg := h[transport:]
-	proto := uint8(protoTCP)
-	if off.gsoType&^gsoECN == gsoUDP || t.off.gsoType&^gsoECN == gsoUDP {
-		proto = protoUDP
-		binary.BigEndian.PutUint16(seg[4:], uint16(length))
+	if t.off.gsoType == gsoUDP {
+		binary.BigEndian.PutUint16(segment[4:], uint16(length))
 	} else {
-		binary.BigEndian.PutUint32(seg[4:], binary.BigEndian.Uint32(seg[4:])+uint32(first*t.size))
+		binary.BigEndian.PutUint32(segment[4:], binary.BigEndian.Uint32(segment[4:])+uint32(first*t.size))
 		const fin, push, cwr = 0x01, 0x08, 0x80
 		if first+n < t.count {
-			seg[13] &^= fin | push
+			segment[13] &^= fin | push
 		}
 		if first > 0 {
-			seg[13] &^= cwr
+			segment[13] &^= cwr
 		}
 	}
 	// With the checksum left to the device, its field holds the sum of the
-	// pseudo-header alone, not complemented.
-	at := transport + int(off.csumOffset)
-	binary.BigEndian.PutUint16(h[at:], fold(t.pseudoHeader(ip, proto, length)))
+	// pseudo-header alone, not complemented. Of that only the length changes.
+	sum := segment[off.csumOffset:]
+	whole := len(t.frame) - transport
+	binary.BigEndian.PutUint16(sum, replace(binary.BigEndian.Uint16(sum), uint16(whole), uint16(length)))
 	return head[:offloadSize+t.header], payload
 }
 
@@ -218,54 +222,54 @@ func (t *train) wire(i int, dst []byte) []byte {
 	if at+2 > len(dst) {
 		return dst
 	}
-	sum := ^fold(sumBytes(0, dst[start:]))
-	if sum == 0 && int(t.off.csumOffset) == 6 { // UDP: 0 means that there is none (RFC 768)
+	sum := ^sum16(dst[start:])
+	if sum == 0 && t.off.csumOffset == udpChecksum { // UDP: 0 means that there is none (RFC 768)
 		sum = 0xffff
 	}
 	binary.BigEndian.PutUint16(dst[at:], sum)
 	return dst
 }
 
-// maxHeader bounds Ethernet, IP and transport headers of a train of several.
-const maxHeader = 256
+// damage is what flipped bits in a packet are to the host that receives it.
+type damage uint8
 
-// pseudoHeader is the sum of RFC 9293 §3.1's pseudo-header.
-func (t *train) pseudoHeader(ip []byte, proto uint8, length int) uint32 {
-	sum := uint32(proto) + uint32(length)
-	if t.ipv6 {
-		return sumBytes(sum, ip[8:40])
-	}
-	return sumBytes(sum, ip[12:20])
-}
+const (
+	none      damage = iota // it takes the packet as if nothing had happened
+	discarded               // it throws the packet away for its headers
+	hidden                  // it finds out by the transport's checksum, once a datagram is whole
+)
 
-func ipv4Checksum(ip []byte) {
-	ip[10], ip[11] = 0, 0
-	binary.BigEndian.PutUint16(ip[10:], ^fold(sumBytes(0, ip[:int(ip[0]&15)*4])))
-}
-
-// sumBytes adds b to a one's complement sum (RFC 1071).
-func sumBytes(sum uint32, b []byte) uint32 {
-	wide := uint64(sum)
-	for len(b) >= 4 {
-		wide += uint64(binary.BigEndian.Uint32(b))
-		b = b[4:]
+// damage says what flipping the bits of mask in byte at does to a packet of the
+// train. No checksum covers the Ethernet header, nor some fields of IPv6's.
+func (t *train) damage(at int, mask byte) damage {
+	const group = 1 // the bit of an Ethernet address that addresses many
+	ip := t.frame[t.network:]
+	switch {
+	case at == 0 && mask == group: // a host takes what is for many; its TCP does not
+		if t.ipv6 && ip[6] != protoTCP || !t.ipv6 && ip[9] != protoTCP {
+			return none
+		}
+		return discarded
+	case at >= 6 && at < 12: // the sender's address
+		return none
+	case at < t.network:
+		return discarded
+	case !t.ipv6:
+		if at < t.network+int(ip[0]&15)*4 {
+			return discarded
+		}
+		return hidden
 	}
-	if len(b) >= 2 {
-		wide += uint64(binary.BigEndian.Uint16(b))
-		b = b[2:]
+	switch at -= t.network; {
+	case at == 0: // version, half of the traffic class
+		if mask&0xf0 == 0 {
+			return none
+		}
+		return discarded
+	case at < 4, at == 7: // traffic class, flow label, hop limit
+		return none
+	case at < ipv6Header && at != 4 && at != 5: // all but the length
+		return discarded
 	}
-	if len(b) == 1 {
-		wide += uint64(b[0]) << 8
-	}
-	for wide>>32 != 0 {
-		wide = wide&0xffffffff + wide>>32
-	}
-	return uint32(wide)
-}
-
-func fold(sum uint32) uint16 {
-	for sum>>16 != 0 {
-		sum = sum&0xffff + sum>>16
-	}
-	return uint16(sum)
+	return hidden
 }
