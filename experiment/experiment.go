@@ -59,6 +59,10 @@ type Config struct {
 // ErrUsage is wrapped by errors that mean: this cannot be asked for.
 var ErrUsage = peer.ErrUsage
 
+// ErrUnsupported is wrapped by errors that mean: this machine cannot do it; so
+// is lab.ErrUnsupported, where it cannot hold a lab.
+var ErrUnsupported = transport.ErrNotSupported
+
 // Transports are the transports that an experiment can run over.
 func Transports() []transport.Transport {
 	return []transport.Transport{tcp.New(), udp.New()}
@@ -140,8 +144,10 @@ func runRemote(ctx context.Context, c Config) (*result.Document, error) {
 	server := found[0].Unmap()
 	began := readProcessorTime()
 	var last *peer.Outcome
+	control := peer.Dialled()
+	defer control.CloseIdleConnections()
 	out, err := peer.Run(ctx, peer.ClientConfig{
-		Transports: Transports(), Control: peer.Dialled(), Base: "http://" + c.Connect,
+		Transports: Transports(), Control: control, Base: "http://" + c.Connect,
 		Token: c.Token, Server: server,
 	}, c.Spec, func(p peer.Progress) {
 		if p.Partial != nil {
@@ -230,8 +236,10 @@ func (e *ends) outcome(progress func(peer.Progress)) (*peer.Outcome, error) {
 		switch {
 		case line.Outcome != nil:
 			return line.Outcome, nil
-		case line.Error != "" && line.Usage:
-			return nil, fmt.Errorf("%s%w", line.Error, usageMark{})
+		case line.Usage:
+			return nil, told{line.Error, ErrUsage}
+		case line.Unsupported:
+			return nil, told{line.Error, ErrUnsupported}
 		case line.Error != "":
 			return last, errors.New(line.Error)
 		case line.Progress != nil:
@@ -245,12 +253,14 @@ func (e *ends) outcome(progress func(peer.Progress)) (*peer.Outcome, error) {
 	}
 }
 
-// usageMark makes an error that came over a line ErrUsage again; its text has
-// the words already.
-type usageMark struct{}
+// told is an error that came over a line as its text and what it is.
+type told struct {
+	text string
+	is   error
+}
 
-func (usageMark) Error() string        { return "" }
-func (usageMark) Is(target error) bool { return target == ErrUsage }
+func (e told) Error() string { return e.text }
+func (e told) Unwrap() error { return e.is }
 
 func isTimeout(err error) bool {
 	var t net.Error

@@ -19,6 +19,7 @@ import (
 
 	"netcmp/lab"
 	"netcmp/peer"
+	"netcmp/transport"
 )
 
 // The two ends are processes of their own. Each has two sockets from its
@@ -53,7 +54,9 @@ type clientLine struct {
 	Progress *peer.Progress `json:",omitempty"`
 	Outcome  *peer.Outcome  `json:",omitempty"`
 	Error    string         `json:",omitempty"`
-	Usage    bool           `json:",omitempty"`
+	// What the error is, beside its text.
+	Usage       bool `json:",omitempty"`
+	Unsupported bool `json:",omitempty"`
 }
 
 // socketFrom takes over a descriptor that the owner passed.
@@ -134,7 +137,7 @@ func clientMain() int {
 	}, order.Spec, func(p peer.Progress) { _ = tell(clientLine{Progress: &p}) })
 	l := clientLine{Outcome: out}
 	if err != nil {
-		l.Error, l.Usage = err.Error(), errors.Is(err, peer.ErrUsage)
+		l.Error, l.Usage, l.Unsupported = err.Error(), errors.Is(err, peer.ErrUsage), errors.Is(err, transport.ErrNotSupported)
 	}
 	if err := tell(l); err != nil {
 		return fail(err)

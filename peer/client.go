@@ -41,29 +41,23 @@ type Outcome struct {
 	Error         string // what ended the session before its time
 }
 
-// Progress is how a session goes.
-type Progress struct {
-	Elapsed   time.Duration
-	Total     time.Duration // 0: not known
-	Scheduled int64         // −1: not known
-	Sent      int64
-	Delivered int64
-	Missing   int64 // numbers below the highest that have not come
-	DelayP50  time.Duration
-	Partial   *Outcome // now and then: the outcome, if the session ended now
-}
-
 const (
-	lead          = 20 * time.Millisecond // from the order to start to the first message
-	clockReadings = 8
-	finishGrace   = 2 * time.Second // beyond what waiting for the missing may take
+	// lead is from the order to start to the first message, beside the time
+	// that the order takes.
+	lead = 20 * time.Millisecond
+	// finishGrace is how long an interrupted run waits for what is under way,
+	// unless the path can hold it for longer, and after that for the server.
+	finishGrace = 2 * time.Second
+	// aloneGrace is how long a sender whose server is gone may be held up.
+	aloneGrace = 100 * time.Millisecond
 )
 
 var errServerGone = errors.New("the server is gone")
 
 // Run carries a session out from the client's end. It ends early when ctx
 // does; what was measured until then is in the outcome all the same. An error
-// without an outcome means that nothing was measured.
+// without an outcome means that nothing was measured. progress may be nil; it
+// is called from another goroutine, and never after Run.
 func Run(ctx context.Context, c ClientConfig, spec Spec, progress func(Progress)) (*Outcome, error) {
 	spec = spec.WithDefaults()
 	if err := spec.Validate(c.Transports); err != nil {
@@ -73,11 +67,7 @@ func Run(ctx context.Context, c ClientConfig, spec Spec, progress func(Progress)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{
-		config: c, spec: spec, progress: progress, watched: make(chan struct{}),
-		control: &control{http: c.Control, base: c.Base, token: c.Token},
-	}
-	return r.do(ctx, t)
+	return newRun(c, spec, progress).do(ctx, t)
 }
 
 // run is one session from the client's end. The goroutine of do owns it; the
@@ -87,18 +77,28 @@ type run struct {
 	spec     Spec
 	control  *control
 	progress func(Progress)
+	grace    time.Duration // see finishGrace
 	session  created
-	out      Outcome
 	watched  chan struct{} // closed when the watcher has ended
 
 	mu     sync.Mutex
-	end    *end
-	start  int64
+	end    *end       // nil before the start; from then on it, start and base stay
+	start  int64      // when messages are due from, our clock
+	base   Outcome    // what the outcome begins with
 	server *EndReport // its last report
 }
 
+func newRun(c ClientConfig, spec Spec, progress func(Progress)) *run {
+	return &run{
+		config: c, spec: spec, progress: progress, watched: make(chan struct{}),
+		control: &control{http: c.Control, base: c.Base, token: c.Token},
+		grace:   max(finishGrace, 2*spec.Quiet),
+	}
+}
+
 func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
-	if err := r.readClock(ctx); err != nil {
+	clocks, err := r.control.readClock(ctx)
+	if err != nil {
 		return nil, err
 	}
 	if err := r.control.call(ctx, "POST", "/v1/sessions", r.spec, &r.session); err != nil {
@@ -109,111 +109,146 @@ func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
 	defer func() { leave(nil); <-r.watched }()
 	go r.watch(watching, leave)
 
-	begun := clock.Now()
-	dialling, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(watching, cancel)
-	conn, err := t.Dial(dialling, netip.AddrPortFrom(r.config.Server, r.session.Port), r.spec.config(r.session.Session))
-	stop()
-	cancel()
+	base := Outcome{OffsetNS: clocks.offset, UncertaintyNS: clocks.uncertainty, ClockSource: clocks.source}
+	e, err := r.begin(ctx, watching, t, clocks, base)
 	if err != nil {
-		return nil, fmt.Errorf("connect: %w", errors.Join(err, context.Cause(watching)))
+		if ctx.Err() == nil && watching.Err() != nil {
+			err = context.Cause(watching) // the root of it
+		}
+		return nil, err
+	}
+	defer e.close()
+	return r.finish(ctx, watching, e), nil
+}
+
+// begin connects the ends and starts both.
+func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks clocks, base Outcome) (*end, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(watching, cancel)()
+
+	begun := clock.Now()
+	conn, err := t.Dial(ctx, netip.AddrPortFrom(r.config.Server, r.session.Port), r.spec.config(r.session.Session))
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
 	}
 	if t.Properties().Handshake {
 		took := clock.Now() - begun
-		r.out.ConnectNS = &took
+		base.ConnectNS = &took
 	}
-
-	start := clock.Now() + int64(lead)
-	e := newEnd(r.spec, t.Properties(), conn, r.session.Session, true, r.config.Private, start, r.out.OffsetNS)
+	if err := r.control.call(ctx, "POST", r.path("accept"), acceptOrder{Client: conn.LocalAddr()}, nil); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	now, wall := clock.Both()
+	start := now + int64(lead) + clocks.exchange
+	base.StartedNS = wall + start - now
+	e := newEnd(endConfig{
+		spec: r.spec, properties: t.Properties(), conn: conn, session: r.session.Session,
+		client: true, private: r.config.Private, start: start, ahead: clocks.offset,
+	})
 	if err := r.control.call(ctx, "POST", r.path("start"), startOrder{
-		Client: conn.LocalAddr(), StartNS: start + r.out.OffsetNS, OffsetNS: r.out.OffsetNS,
+		StartNS: start + clocks.offset, OffsetNS: clocks.offset,
 	}, nil); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	defer e.close()
-	r.out.StartedNS = time.Now().UnixNano() + start - clock.Now()
 	r.mu.Lock()
-	r.end, r.start = e, start
+	r.end, r.start, r.base = e, start, base
 	r.mu.Unlock()
-	e.run(r.session.Session, start)
-
-	r.finish(ctx, watching, e)
-	return &r.out, nil
+	e.run()
+	return e, nil
 }
 
 func (r *run) path(verb string) string { return "/v1/sessions/" + r.session.ID + "/" + verb }
 
 // finish waits for the ends to be done and draws up the outcome.
-func (r *run) finish(ctx, watching context.Context, e *end) {
-	stopOnInterrupt := context.AfterFunc(ctx, func() {
-		e.stop()
-		soon, cancel := context.WithTimeout(context.Background(), finishGrace)
-		defer cancel()
-		_ = r.control.call(soon, "POST", r.path("stop"), struct{}{}, nil) // the server stops with its session if not now
-	})
-	defer stopOnInterrupt()
-	stopWhenAlone := context.AfterFunc(watching, e.stop)
-	defer stopWhenAlone()
-
-	var mine *SendReport
-	if e.sent != nil {
-		<-e.sent
-		mine = &e.sentOut
-	}
+func (r *run) finish(ctx, watching context.Context, e *end) *Outcome {
+	waiting, giveUp := context.WithCancel(watching)
 	// An interrupted run waits for what is in flight as any other does, but
 	// not for long.
-	waiting, cancel := context.WithCancel(watching)
-	defer cancel()
-	hurry := context.AfterFunc(ctx, func() {
-		time.AfterFunc(max(finishGrace, 2*r.spec.Quiet), cancel)
+	released := whenDone(ctx, func() {
+		e.stop()
+		e.hurry(r.grace)
+		timer := time.AfterFunc(r.grace+finishGrace, giveUp)
+		context.AfterFunc(waiting, func() { timer.Stop() })
+		// A server that does not hear of it stops with its session.
+		_ = r.control.call(waiting, "POST", r.path("stop"), stopOrder{WithinNS: int64(r.grace)}, nil)
 	})
-	defer hurry()
+	defer released()
+	defer giveUp()
+	defer context.AfterFunc(watching, func() {
+		e.stop()
+		e.hurry(aloneGrace)
+	})()
 
-	var theirs *EndReport
-	answered := make(chan error, 1)
-	ask := func() {
-		answered <- r.control.call(waiting, "POST", r.path("finish"), finishOrder{Sent: mine}, &theirs)
-	}
+	e.awaitSent(nil)
+	mine := e.sendReport()
 	var gaveUp int64
 	var waited time.Duration
-	var err error
 	if r.spec.Pattern == RequestResponse {
 		gaveUp, waited = e.drain(mine.Sent, waiting.Done())
-		go ask()
-		err = <-answered
-	} else {
-		go ask()
-		err = <-answered
-		if err == nil && theirs != nil && theirs.Sent != nil {
-			gaveUp, waited = e.drain(theirs.Sent.Sent, waiting.Done())
-		}
 	}
-	if err != nil || theirs == nil {
-		r.mu.Lock()
-		theirs = r.server
-		r.mu.Unlock()
+	var theirs *EndReport
+	err := r.control.call(waiting, "POST", r.path("finish"), finishOrder{Sent: mine}, &theirs)
+	if err == nil && theirs != nil && theirs.Sent != nil {
+		gaveUp, waited = e.drain(theirs.Sent.Sent, waiting.Done())
+	}
+
+	out := r.base
+	out.Interrupted = ctx.Err() != nil
+	if err == nil {
+		out.Client, out.Server = e.report(theirs, true), theirs
+	} else {
+		out.Client, out.Server = r.sofar(e)
 		switch {
 		case watching.Err() != nil:
-			r.out.Error = context.Cause(watching).Error()
-		case err != nil && ctx.Err() == nil:
-			r.out.Error = err.Error()
+			out.Error = context.Cause(watching).Error()
+		case !out.Interrupted:
+			out.Error = finishError(err)
 		}
 	}
-	var other *SendReport
-	if theirs != nil {
-		other = theirs.Sent
+	out.Client.GaveUp, out.Client.Waited = gaveUp, waited
+	if !out.Interrupted && out.Error == "" {
+		out.Error = firstError(out.Client, out.Server)
 	}
-	r.out.Server = theirs
-	r.out.Client = e.report(other)
-	r.out.Client.GaveUp, r.out.Client.Waited = gaveUp, waited
-	r.out.Interrupted = ctx.Err() != nil
-	for _, x := range []*EndReport{r.out.Client, r.out.Server} {
-		if r.out.Error == "" && x != nil {
-			r.out.Error = x.Error
-			if x.Error == "" && x.Sent != nil {
-				r.out.Error = x.Sent.Error
-			}
+	return &out
+}
+
+// finishError says why the server did not tell what became of all.
+func finishError(err error) string {
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return err.Error()
+	}
+	return fmt.Sprintf("%v: %v", errServerGone, err) // the watcher has not seen it yet
+}
+
+// firstError is the first that either end met.
+func firstError(ends ...*EndReport) string {
+	for _, x := range ends {
+		switch {
+		case x == nil:
+		case x.Error != "":
+			return x.Error
+		case x.Sent != nil && x.Sent.Error != "":
+			return x.Sent.Error
+		}
+	}
+	return ""
+}
+
+// whenDone calls f when ctx ends, unless released before; released waits for
+// an f that was called.
+func whenDone(ctx context.Context, f func()) (released func()) {
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		f()
+	})
+	return func() {
+		if !stop() {
+			<-ended
 		}
 	}
 }
@@ -222,94 +257,26 @@ func (r *run) finish(ctx, watching context.Context, e *end) {
 // When the server goes, so does the session.
 func (r *run) watch(ctx context.Context, leave context.CancelCauseFunc) {
 	defer close(r.watched)
-	err := func() error {
-		resp, err := r.control.open(ctx, "GET", r.path("watch"), nil)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		lines := json.NewDecoder(resp.Body)
-		for {
-			var line watchLine
-			if err := lines.Decode(&line); err != nil {
-				return err
-			}
-			r.tell(line)
-		}
-	}()
+	err := r.follow(ctx)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = nil
-	}
-	if err != nil {
-		err = fmt.Errorf("%w: %w", errServerGone, err)
-	} else {
-		err = errServerGone
-	}
-	leave(err)
-}
-
-// tell makes progress out of a watcher's line and what this end knows.
-func (r *run) tell(line watchLine) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if line.Report != nil {
-		r.server = line.Report
-	}
-	if r.progress == nil || r.end == nil {
+		leave(errServerGone)
 		return
 	}
-	p := Progress{
-		Elapsed: max(time.Duration(clock.Now()-r.start), 0), Scheduled: r.spec.Plan.Expected(),
-		Total: r.spec.Plan.Duration, Sent: line.Sent,
-	}
-	if p.Total == 0 && r.spec.Plan.Rate > 0 {
-		p.Total = time.Duration(float64(r.spec.Plan.Count) / r.spec.Plan.Rate * 1e9)
-	}
-	if r.spec.Direction == Both && p.Scheduled > 0 {
-		p.Scheduled *= 2
-	}
-	if s := r.end.sender; s != nil {
-		p.Sent += s.count.Load()
-	}
-	at := line.Progress
-	p.Delivered, p.Missing, p.DelayP50 = at.Delivered, at.Holes, at.DelayP50
-	if x := r.end.receiver; x != nil {
-		at = x.progress()
-		p.Delivered += at.Delivered
-		p.Missing += at.Holes
-		p.DelayP50 = max(p.DelayP50, at.DelayP50)
-	}
-	if line.Report != nil {
-		partial := r.out
-		partial.Server = line.Report
-		partial.Client = r.end.report(nil)
-		p.Partial = &partial
-	}
-	r.progress(p)
+	leave(fmt.Errorf("%w: %w", errServerGone, err))
 }
 
-// readClock finds how far the server's clock is ahead of ours: not at all on
-// one host; else from the exchange that took the least time, half of which it
-// may be wrong by.
-func (r *run) readClock(ctx context.Context) error {
-	best := int64(-1)
-	for range clockReadings {
-		before := clock.Now()
-		var reading clockReading
-		if err := r.control.call(ctx, "GET", "/v1/clock", nil, &reading); err != nil {
+func (r *run) follow(ctx context.Context) error {
+	resp, err := r.control.open(ctx, "GET", r.path("watch"), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	lines := json.NewDecoder(resp.Body)
+	for {
+		var line watchLine
+		if err := lines.Decode(&line); err != nil {
 			return err
 		}
-		after := clock.Now()
-		if reading.BootID != "" && reading.BootID == bootID() {
-			r.out.ClockSource = "one host, CLOCK_MONOTONIC"
-			return nil
-		}
-		if took := after - before; best < 0 || took < best {
-			best = took
-			r.out.OffsetNS = reading.NowNS - before - took/2
-			r.out.UncertaintyNS = took / 2
-		}
+		r.tell(line)
 	}
-	r.out.ClockSource = "estimated over the control channel"
-	return nil
 }

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -10,68 +11,97 @@ import (
 	"netcmp/transport"
 )
 
-// end is one end of a running session: a sender, a receiver, or both on one
-// connection, or what answers requests.
-type end struct {
-	spec     Spec
-	reliable bool
-	private  bool
-	conn     transport.Conn
-	sender   *sender
-	receiver *receiver
-	echoing  chan struct{} // closed when the echo has ended; nil without one
-
-	before  counters
-	sent    chan struct{} // closed when the sender has ended; nil without one
-	sentOut SendReport    // what it told; valid then
+// endConfig is what an end of a session is made from.
+type endConfig struct {
+	spec       Spec
+	properties transport.Properties
+	conn       transport.Conn
+	session    uint64
+	client     bool  // which end it is
+	private    bool  // see ServerConfig
+	start      int64 // when messages are due from, this end's clock
+	ahead      int64 // how far the other end's clock is ahead of this one's
 }
 
-// newEnd sets an end up on its connection. start is the instant from which
-// messages are due, in this end's clock; ahead is how far the other end's
-// clock is ahead of this one's.
-func newEnd(spec Spec, p transport.Properties, conn transport.Conn, session uint64, client, private bool, start, ahead int64) *end {
-	e := &end{spec: spec, reliable: p.Reliable, private: private, conn: conn, before: readCounters(private)}
-	asks := spec.Pattern == RequestResponse
-	if spec.sends(client) {
-		e.sender = &sender{conn: conn, plan: spec.Plan, session: session, interval: spec.Interval}
-		e.sent = make(chan struct{})
+// end is one end of a running session: a sender, a receiver, or both on one
+// connection, or what answers requests. Each of them is a goroutine; the
+// methods may be called from any.
+type end struct {
+	endConfig
+	sender   *sender
+	receiver *receiver
+	echo     *echo
+	before   counters
+
+	sent    chan struct{} // closed when the sender has ended; nil without one
+	sentOut SendReport    // what it told; valid then
+	guarded chan struct{} // closed when the sender's guard has ended; nil without one
+
+	// late ends the end's patience: see hurry.
+	late  context.Context
+	lapse context.CancelFunc
+}
+
+// newEnd sets an end up on its connection.
+func newEnd(c endConfig) *end {
+	e := &end{endConfig: c, before: readCounters(c.private)}
+	e.late, e.lapse = context.WithCancel(context.Background())
+	asks := c.spec.Pattern == RequestResponse
+	if c.spec.sends(c.client) {
+		e.sender = &sender{conn: c.conn, plan: c.spec.Plan, session: c.session, interval: c.spec.Interval}
+		e.sent, e.guarded = make(chan struct{}), make(chan struct{})
 	}
-	receives := spec.sends(!client)
-	if asks {
-		receives = client
-	}
-	if receives {
-		kind, begins := message.Data, start+ahead
-		if asks {
-			kind, ahead, begins = message.Reply, 0, start
-		}
-		c := ledger.Config{Start: begins, Ordered: p.Ordered, Deadlines: spec.Deadlines, Interval: spec.Interval}
-		if n := spec.Plan.Expected(); n > 0 {
-			c.MaxNumber = uint64(n)
-		}
-		e.receiver = newReceiver(conn, session, kind, ahead, c)
-	} else if asks {
-		e.echoing = make(chan struct{})
+	switch {
+	case asks && c.client:
+		e.receiver = e.newReceiver(message.Reply, 0) // replies carry the times of their requests
+	case asks:
+		e.echo = newEcho(c.conn, c.session)
+	case c.spec.sends(!c.client):
+		e.receiver = e.newReceiver(message.Data, c.ahead)
 	}
 	return e
 }
 
+// newReceiver makes a receiver of messages whose times are of a clock that is
+// so far ahead of this end's.
+func (e *end) newReceiver(kind message.Kind, ahead int64) *receiver {
+	c := ledger.Config{
+		Start: e.start + ahead, Ordered: e.properties.Ordered,
+		Deadlines: e.spec.Deadlines, Interval: e.spec.Interval,
+	}
+	if n := e.spec.Plan.Expected(); n > 0 {
+		c.MaxNumber = uint64(n)
+	}
+	return newReceiver(e.conn, e.session, kind, ahead, c)
+}
+
 // run starts the end's goroutines. They end with the connection.
-func (e *end) run(session uint64, start int64) {
+func (e *end) run() {
 	if e.receiver != nil {
 		go e.receiver.run()
 	}
-	if e.echoing != nil {
-		go func() {
-			defer close(e.echoing)
-			_ = echo(e.conn, session) // its failure is the connection's, which the client sees
-		}()
+	if e.echo != nil {
+		go e.echo.run()
 	}
 	if e.sender != nil {
 		go func() {
 			defer close(e.sent)
-			e.sentOut = e.sender.run(start)
+			e.sentOut = e.sender.run(e.start)
 		}()
+		go e.guard()
+	}
+}
+
+// guard wakes a sender that its transport holds up when the end's patience
+// ends: it loses the connection. Close may linger for what was sent before, the
+// sender ends at once.
+func (e *end) guard() {
+	defer close(e.guarded)
+	select {
+	case <-e.sent:
+	case <-e.late.Done():
+		e.stop()
+		_ = e.conn.Close()
 	}
 }
 
@@ -82,6 +112,27 @@ func (e *end) stop() {
 	}
 }
 
+// hurry ends the end's patience after so long: it then waits neither for
+// messages to come nor for a transport to take any.
+func (e *end) hurry(within time.Duration) {
+	timer := time.AfterFunc(within, e.lapse)
+	context.AfterFunc(e.late, func() { timer.Stop() })
+}
+
+// awaitSent waits until the sender, if there is one, has ended.
+func (e *end) awaitSent(cancelled <-chan struct{}) {
+	if e.sent == nil {
+		return
+	}
+	select {
+	case <-e.sent:
+	case <-cancelled:
+	}
+}
+
+// drainTick is how often drain looks whether all is there.
+const drainTick = 2 * time.Millisecond
+
 // drain waits for what was sent and may still come: until all of it is there,
 // or the connection ends, or nothing has come for so long that the rest is
 // lost. It says how many messages of a reliable transport it gave up on.
@@ -90,94 +141,128 @@ func (e *end) drain(count int64, cancelled <-chan struct{}) (gaveUp int64, waite
 		return 0, 0
 	}
 	begun := clock.Now()
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
-	for e.receiver.delivered.Load() < count {
+	for hope := true; hope && e.receiver.delivered.Load() < count; {
 		silence := time.Duration(clock.Now() - max(e.receiver.last.Load(), begun))
-		patience := e.spec.Patience
-		if !e.reliable {
-			// What takes much longer than anything did before is lost.
-			patience = max(e.spec.Quiet, 3*time.Duration(e.receiver.longest.Load()))
-		}
-		if silence > patience {
+		if silence > e.patience() {
 			break
 		}
 		select {
 		case <-tick.C:
-			continue
 		case <-e.receiver.ended:
+			hope = false
+		case <-e.late.Done():
+			hope = false
 		case <-cancelled:
+			hope = false
 		}
-		break
 	}
-	waited = time.Duration(clock.Now() - begun)
-	if e.reliable {
+	if e.properties.Reliable {
 		gaveUp = max(count-e.receiver.delivered.Load(), 0)
 	}
-	return gaveUp, waited
+	return gaveUp, time.Duration(clock.Now() - begun)
 }
 
-// report tells what the end knows. other is what the other end sent; nil while
-// that is not known: then what came is taken for what was sent.
-func (e *end) report(other *SendReport) *EndReport {
+// patience is how long a silence may last before what is missing counts as
+// lost. Of datagrams that is what takes much longer than anything did before,
+// and a reliable transport's patience is enough for them, too.
+func (e *end) patience() time.Duration {
+	if e.properties.Reliable {
+		return e.spec.Patience
+	}
+	longest := time.Duration(e.receiver.longest.Load())
+	return max(e.spec.Quiet, min(3*longest, e.spec.Patience))
+}
+
+// report tells what the end knows. other is what is known of the other end,
+// nil for nothing. Unless that is final, what came is taken for sent, whoever
+// has not yet told so.
+func (e *end) report(other *EndReport, final bool) *EndReport {
+	if other == nil {
+		other, final = &EndReport{}, false
+	}
 	used := readCounters(e.private).since(e.before)
-	r := &EndReport{CPUNS: used.cpu, Stats: e.conn.Stats()}
-	if e.sender != nil {
-		select {
-		case <-e.sent:
-			s := e.sentOut
-			r.Sent = &s
-		default:
-			n := e.sender.count.Load()
-			r.Sent = &SendReport{Scheduled: max(e.spec.Plan.Expected(), n), Sent: n}
-		}
+	if e.properties.Reliable {
+		used.damaged = 0 // the transport sent them again
 	}
-	if e.receiver != nil {
-		s := ledger.Sent{HostDiscarded: used.damaged}
-		if e.spec.Pattern == RequestResponse {
-			other = r.Sent
-		}
-		if other != nil {
-			s.Scheduled, s.Sent, s.PerInterval = other.Scheduled, other.Sent, other.PerInterval
-		} else {
-			s.Sent = e.receiver.progress().Highest + 1
-			s.Scheduled = max(e.spec.Plan.Expected(), s.Sent)
-		}
-		if e.reliable {
-			s.HostDiscarded = 0 // the transport sent them again
-		}
-		m := e.receiver.report(s)
-		r.Received = &m
-		r.Foreign = e.receiver.foreign.Load()
-		if first := e.receiver.first.Load(); first > 0 {
-			r.FirstNS = &first
-		}
-		select {
-		case <-e.receiver.ended:
-			if err := e.receiver.err; !errors.Is(err, transport.ErrClosed) && !errors.Is(err, transport.ErrPeerGone) {
-				r.Error = err.Error()
-			}
-		default:
-		}
-	}
+	r := &EndReport{CPUNS: used.cpu, Stats: e.conn.Stats(), Sent: e.sendReport()}
 	if d := r.Stats.ReceiverDropped; d != nil {
 		n := max(*d-used.checksums, 0)
 		r.ReceiverDropped = &n
 	}
+	if e.echo != nil {
+		r.Foreign = e.echo.foreign.Load()
+		r.Discarded = e.echo.damaged.Load() + max(used.damaged, 0)
+		if err := e.echo.failure(); err != nil && !errors.Is(err, transport.ErrPeerGone) {
+			r.Error = err.Error()
+		}
+	}
+	if e.receiver != nil {
+		e.received(r, other, used, final)
+	}
 	return r
+}
+
+// sendReport is the sender's own, or what is known of it while it runs; nil
+// without one.
+func (e *end) sendReport() *SendReport {
+	if e.sender == nil {
+		return nil
+	}
+	select {
+	case <-e.sent:
+		s := e.sentOut
+		return &s
+	default:
+		n := e.sender.count.Load()
+		return &SendReport{Scheduled: max(e.spec.Plan.Expected(), n), Sent: n}
+	}
+}
+
+// received adds the receiver's part to a report.
+func (e *end) received(r, other *EndReport, used counters, final bool) {
+	from := other.Sent
+	if e.spec.Pattern == RequestResponse {
+		from = r.Sent
+	}
+	s := ledger.Sent{HostDiscarded: max(used.damaged, 0) + other.Discarded, Scheduled: e.spec.Plan.Expected()}
+	if from != nil {
+		s.Scheduled, s.Sent, s.PerInterval = from.Scheduled, from.Sent, from.PerInterval
+	}
+	final = final && from != nil
+	m := e.receiver.report(s, final)
+	if r.Sent != nil && r.Sent == from {
+		r.Sent.raise(m.Delivery.Sent)
+	}
+	r.Received = &m
+	r.Foreign = e.receiver.foreign.Load()
+	if first := e.receiver.first.Load(); first > 0 {
+		r.FirstNS = &first
+	}
+	if err := e.receiver.failure(); err != nil {
+		// That the other end closes is no failure, unless it took messages of
+		// a reliable transport with it.
+		broken := e.properties.Reliable && from != nil && e.receiver.delivered.Load() < from.Sent
+		if broken || !errors.Is(err, transport.ErrPeerGone) {
+			r.Error = err.Error()
+		}
+	}
 }
 
 // close ends the connection and waits for the end's goroutines.
 func (e *end) close() {
 	e.stop()
+	e.lapse()
 	_ = e.conn.Close()
 	if e.sent != nil {
 		<-e.sent
+		<-e.guarded
 	}
 	if e.receiver != nil {
 		<-e.receiver.ended
 	}
-	if e.echoing != nil {
-		<-e.echoing
+	if e.echo != nil {
+		<-e.echo.ended
 	}
 }

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -14,8 +15,8 @@ import (
 // receiveBatch is how many messages are taken from a connection at once.
 const receiveBatch = 256
 
-// receiver takes messages from a connection and enters them into a ledger, or
-// answers them.
+// receiver takes messages from a connection and enters them into a ledger. One
+// goroutine runs it; the other methods may be called from any.
 type receiver struct {
 	conn    transport.Conn
 	session uint64
@@ -29,8 +30,8 @@ type receiver struct {
 
 	delivered atomic.Int64
 	foreign   atomic.Int64 // messages of another session, or of a kind that has no place here
-	last      atomic.Int64 // when something last came, clock.Now's scale
-	longest   atomic.Int64 // the longest delay so far, ns
+	last      atomic.Int64 // when something of ours last came, clock.Now's scale
+	longest   atomic.Int64 // the longest time under way so far, ns
 	first     atomic.Int64 // from start to the first message, ns; 0 before it
 	ended     chan struct{}
 	err       error // why it ended; set before ended is closed
@@ -59,30 +60,33 @@ func (r *receiver) run() {
 }
 
 func (r *receiver) enter(batch []transport.Message) {
+	var foreign int64
 	r.mu.Lock()
 	for i := range batch {
 		m := &batch[i]
+		at := m.At + r.delta
 		h, err := message.Parse(m.Data)
 		switch {
 		case err != nil:
-			r.ledger.Damaged(m.At+r.delta, len(m.Data))
+			r.ledger.Damaged(at, len(m.Data))
 		case h.Session != r.session || h.Kind != r.kind:
-			r.foreign.Add(1)
+			foreign++
+			continue
 		default:
-			at := m.At + r.delta
 			r.ledger.Arrive(h.Number, h.Planned, h.Sent, at, h.Length)
-			if r.first.Load() == 0 {
+			if r.first.Load() == 0 && r.ledger.Delivered() > 0 {
 				r.first.Store(max(at-r.start, 1))
 			}
-			if late := at - h.Planned; late > r.longest.Load() {
-				r.longest.Store(late)
+			if took := at - h.Sent; took > r.longest.Load() {
+				r.longest.Store(took)
 			}
 		}
+		r.last.Store(m.At)
 	}
-	p := r.ledger.Delivered()
+	delivered := r.ledger.Delivered()
 	r.mu.Unlock()
-	r.delivered.Store(p)
-	r.last.Store(batch[len(batch)-1].At)
+	r.delivered.Store(delivered)
+	r.foreign.Add(foreign)
 }
 
 func (r *receiver) progress() ledger.Progress {
@@ -91,36 +95,31 @@ func (r *receiver) progress() ledger.Progress {
 	return r.ledger.Progress()
 }
 
-func (r *receiver) report(s ledger.Sent) result.Measured {
+// report draws up the account of what was sent. If that is not final, numbers
+// up to the highest that came were sent, too.
+func (r *receiver) report(s ledger.Sent, final bool) result.Measured {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !final {
+		s.Sent = max(s.Sent, r.ledger.Progress().Highest+1)
+		s.Scheduled = max(s.Scheduled, s.Sent)
+	}
 	return r.ledger.Report(s)
 }
 
-// echo answers every request that comes over conn with a message of the same
-// number, size and times, until the connection ends.
-func echo(conn transport.Conn, session uint64) error {
-	batch := make([]transport.Message, batchMessages)
-	replies := make([][]byte, 0, batchMessages)
-	for {
-		n, err := conn.Receive(batch)
-		replies = replies[:0]
-		for i := range batch[:n] {
-			h, err := message.Parse(batch[i].Data)
-			if err != nil || h.Session != session || h.Kind != message.Data {
-				continue
-			}
-			h.Kind = message.Reply
-			message.Seal(batch[i].Data, h)
-			replies = append(replies, batch[i].Data)
+// failure is why the receiver has ended, unless it has not, or this end closed
+// the connection.
+func (r *receiver) failure() error { return endedBy(r.ended, &r.err) }
+
+// endedBy gives *err once ended is closed, unless it says no more than that this
+// end closed the connection.
+func endedBy(ended <-chan struct{}, err *error) error {
+	select {
+	case <-ended:
+		if !errors.Is(*err, transport.ErrClosed) {
+			return *err
 		}
-		if len(replies) > 0 {
-			if _, err := conn.Send(replies); err != nil {
-				return err
-			}
-		}
-		if err != nil {
-			return err
-		}
+	default:
 	}
+	return nil
 }

@@ -24,17 +24,6 @@ const (
 	blockedAfter = int64(time.Millisecond)
 )
 
-// SendReport is what a sender tells of itself.
-type SendReport struct {
-	Scheduled     int64             `json:"scheduled"`
-	Sent          int64             `json:"sent"`
-	PerInterval   []int64           `json:"per_interval"`
-	PacingErrorNS *result.Quantiles `json:"pacing_error_ns"`
-	BlockedSends  int64             `json:"blocked_sends"`
-	SpunNS        int64             `json:"spun_ns"` // processor time that went into being punctual
-	Error         string            `json:"error,omitempty"`
-}
-
 // sender hands the messages of a plan to a connection, each at its time,
 // whatever became of the ones before. One goroutine runs it; others read count
 // and may call stop.
@@ -60,9 +49,8 @@ func (s *sender) run(start int64) SendReport {
 		perSlot  = ledger.NewSentCount(start, s.interval)
 		pacing   = hdrhistogram.New(1, int64(time.Hour), 3)
 		out      SendReport
-		returned int64 // when the last hand-over ended
-		took     int64 // how long it lasted
 		end      = int64(0)
+		free     = int64(0) // when the last hand-over that was held up ended
 	)
 	if s.plan.Saturate && s.plan.Duration > 0 {
 		end = start + int64(s.plan.Duration)
@@ -76,7 +64,7 @@ func (s *sender) run(start int64) SendReport {
 	batch := make([][]byte, most)
 	due := make([]int64, most)
 	for i := range batch {
-		batch[i] = arena[i*s.plan.Size : (i+1)*s.plan.Size : (i+1)*s.plan.Size]
+		batch[i] = arena[i*s.plan.Size : (i+1)*s.plan.Size]
 	}
 
 	next, more := schedule.Next()
@@ -108,7 +96,9 @@ func (s *sender) run(start int64) SendReport {
 			if s.plan.Saturate {
 				continue
 			}
-			if d < returned && took > blockedAfter {
+			// Whatever fell due while the transport took nothing is late on its
+			// account, however many hand-overs it takes to catch up.
+			if d < free {
 				out.BlockedSends++
 			} else {
 				_ = pacing.RecordValue(max(before-d, 1))
@@ -122,8 +112,9 @@ func (s *sender) run(start int64) SendReport {
 			}
 			break
 		}
-		returned = clock.Now()
-		took = returned - before
+		if after := clock.Now(); after-before > blockedAfter {
+			free = after
+		}
 	}
 	out.Scheduled = s.plan.Expected()
 	if out.Scheduled < 0 {

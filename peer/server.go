@@ -34,8 +34,11 @@ type ServerConfig struct {
 
 // Server is the receiving side of the control channel.
 type Server struct {
-	config ServerConfig
-	http   *http.Server
+	config        ServerConfig
+	http          *http.Server
+	watchPatience time.Duration
+	watchTick     time.Duration
+	handlers      sync.WaitGroup
 
 	mu       sync.Mutex
 	sessions map[string]*session
@@ -43,32 +46,33 @@ type Server struct {
 }
 
 const (
-	acceptPatience = 10 * time.Second // for the client's connection
-	watchPatience  = 10 * time.Second // for somebody to watch a new session
-	watchTick      = 250 * time.Millisecond
-	reportEvery    = 4 // ticks
+	defaultSessions = 16
+	watchPatience   = 10 * time.Second // for somebody to watch a new session
+	watchTick       = 250 * time.Millisecond
+	reportEvery     = 4 // ticks
 )
 
 // NewServer makes a server; Serve makes it work.
 func NewServer(c ServerConfig) *Server {
 	if c.Sessions == 0 {
-		c.Sessions = 16
+		c.Sessions = defaultSessions
 	}
-	s := &Server{config: c, sessions: map[string]*session{}}
+	s := &Server{config: c, watchPatience: watchPatience, watchTick: watchTick, sessions: map[string]*session{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/clock", func(w http.ResponseWriter, _ *http.Request) {
 		answerJSON(w, http.StatusOK, clockReading{NowNS: clock.Now(), BootID: bootID()})
 	})
 	mux.HandleFunc("POST /v1/sessions", s.create)
 	mux.HandleFunc("GET /v1/sessions/{id}/watch", s.with((*session).watch))
-	mux.HandleFunc("POST /v1/sessions/{id}/start", s.with((*session).begin))
-	mux.HandleFunc("POST /v1/sessions/{id}/stop", s.with((*session).halt))
+	mux.HandleFunc("POST /v1/sessions/{id}/accept", s.with((*session).accept))
+	mux.HandleFunc("POST /v1/sessions/{id}/start", s.with((*session).start))
+	mux.HandleFunc("POST /v1/sessions/{id}/stop", s.with((*session).stop))
 	mux.HandleFunc("POST /v1/sessions/{id}/finish", s.with((*session).finish))
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler: s.admit(mux), Protocols: p,
+		Handler: s.admit(mux), Protocols: p, HTTP2: health,
 		ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 1 << 14,
 	}
 	return s
@@ -82,27 +86,34 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Close ends every session, and Serve.
+// Close ends every session, and Serve. When it returns, nothing of the
+// server's runs any more.
 func (s *Server) Close() error {
-	err := s.http.Close()
 	s.mu.Lock()
 	s.closed = true
-	left := make([]*session, 0, len(s.sessions))
+	s.mu.Unlock()
+	err := s.http.Close()
+	s.mu.Lock()
+	var closing sync.WaitGroup
 	for _, x := range s.sessions {
-		left = append(left, x)
+		closing.Go(x.close)
 	}
 	s.mu.Unlock()
-	for _, x := range left {
-		x.close()
-	}
+	closing.Wait()
+	s.handlers.Wait()
 	return err
 }
 
 // admit lets in who knows the token.
 func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if s.config.Token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(s.config.Token)) != 1 {
+		if !s.enter() {
+			answerJSON(w, http.StatusServiceUnavailable, failure{Error: errStopping.Error()})
+			return
+		}
+		defer s.handlers.Done()
+		given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if s.config.Token != "" && (!bearer || subtle.ConstantTimeCompare([]byte(given), []byte(s.config.Token)) != 1) {
 			s.config.Log.Warn().Str("client", r.RemoteAddr).Msg("wrong token")
 			answerJSON(w, http.StatusUnauthorized, failure{Error: "the server wants a token, and this is not it (--token)"})
 			return
@@ -112,16 +123,51 @@ func (s *Server) admit(next http.Handler) http.Handler {
 	})
 }
 
+var errStopping = errors.New("the server is stopping")
+
+// enter counts a request that Close has to wait for.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.handlers.Add(1)
+	}
+	return !s.closed
+}
+
 func answerJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // a client that is gone needs no answer
 }
 
+// order reads what a request asks for, or refuses it.
+func order(w http.ResponseWriter, r *http.Request, into any) bool {
+	return orderFrom(w, json.NewDecoder(r.Body), into)
+}
+
+func orderFrom(w http.ResponseWriter, d *json.Decoder, into any) bool {
+	err := d.Decode(into)
+	if err == nil {
+		return true
+	}
+	status := http.StatusBadRequest
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		status = http.StatusRequestEntityTooLarge
+		err = fmt.Errorf("more than %d bytes", large.Limit)
+	}
+	answerJSON(w, status, failure{Error: "malformed request: " + err.Error(), Usage: true})
+	return false
+}
+
 func (s *Server) create(w http.ResponseWriter, r *http.Request) {
+	// A field that this server does not know is refused: to leave it aside
+	// would be to do something else than was asked.
+	asked := json.NewDecoder(r.Body)
+	asked.DisallowUnknownFields()
 	var spec Spec
-	if err := json.NewDecoder(r.Body).Decode(&spec); err != nil {
-		answerJSON(w, http.StatusBadRequest, failure{Error: "session: " + err.Error(), Usage: true})
+	if !orderFrom(w, asked, &spec) {
 		return
 	}
 	spec = spec.WithDefaults()
@@ -130,11 +176,16 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x, err := s.open(spec, r.RemoteAddr)
-	if err != nil {
-		answerJSON(w, http.StatusServiceUnavailable, failure{Error: err.Error()})
-		return
+	switch {
+	case errors.Is(err, transport.ErrUnknownCongestion):
+		answerJSON(w, http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
+	case err != nil:
+		answerJSON(w, http.StatusServiceUnavailable, failure{
+			Error: err.Error(), Unsupported: errors.Is(err, transport.ErrNotSupported),
+		})
+	default:
+		answerJSON(w, http.StatusCreated, created{ID: x.id, Port: x.listener.Addr().Port(), Session: x.number})
 	}
-	answerJSON(w, http.StatusCreated, created{ID: x.id, Port: x.listener.Addr().Port(), Session: x.number})
 }
 
 // open makes a session with a listener of its own.
@@ -148,7 +199,8 @@ func (s *Server) open(spec Spec, client string) (*session, error) {
 		return nil, err
 	}
 	x := &session{
-		server: s, spec: spec, transport: t, number: binary.BigEndian.Uint64(random[:]), done: make(chan struct{}),
+		server: s, spec: spec, transport: t, number: binary.BigEndian.Uint64(random[:]),
+		done: make(chan struct{}), gone: make(chan struct{}),
 	}
 	x.id = strconv.FormatUint(x.number, 16)
 	x.log = s.config.Log.With().Str("session", x.id).Str("client", client).Str("proto", spec.Proto).Logger()
@@ -159,7 +211,7 @@ func (s *Server) open(spec Spec, client string) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, errors.New("the server is stopping")
+		return nil, errStopping
 	}
 	if len(s.sessions) >= s.config.Sessions {
 		return nil, fmt.Errorf("the server has its %d sessions; try again later", s.config.Sessions)
@@ -168,7 +220,7 @@ func (s *Server) open(spec Spec, client string) (*session, error) {
 		return nil, err
 	}
 	s.sessions[x.id] = x
-	x.unwatched = time.AfterFunc(watchPatience, x.close)
+	x.awaitWatcher(s.watchPatience)
 	x.log.Info().Msg("session opened")
 	return x, nil
 }
@@ -185,159 +237,4 @@ func (s *Server) with(handle func(*session, http.ResponseWriter, *http.Request))
 		}
 		handle(x, w, r)
 	}
-}
-
-// session is one session of a server. Its requests come from one client, but
-// at the same time.
-type session struct {
-	server    *Server
-	id        string
-	number    uint64
-	spec      Spec
-	transport transport.Transport
-	listener  transport.Listener
-	control   netip.Addr // the client's, as the control channel sees it
-	log       zerolog.Logger
-	unwatched *time.Timer
-	done      chan struct{}
-
-	mu     sync.Mutex
-	end    *end // nil before begin
-	closed bool
-}
-
-func (x *session) close() {
-	x.mu.Lock()
-	if x.closed {
-		x.mu.Unlock()
-		return
-	}
-	x.closed = true
-	e := x.end
-	x.mu.Unlock()
-	close(x.done)
-	x.unwatched.Stop()
-	_ = x.listener.Close()
-	if e != nil {
-		e.close()
-	}
-	x.server.mu.Lock()
-	delete(x.server.sessions, x.id)
-	x.server.mu.Unlock()
-	x.log.Info().Msg("session closed")
-}
-
-func (x *session) running() *end {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.end
-}
-
-// watch tells how the session goes until it ends or the watcher leaves, which
-// ends it.
-func (x *session) watch(w http.ResponseWriter, r *http.Request) {
-	if !x.unwatched.Stop() {
-		answerJSON(w, http.StatusConflict, failure{Error: "the session is watched already, or has ended"})
-		return
-	}
-	defer x.close()
-	w.Header().Set("Content-Type", "application/jsonl")
-	out := http.NewResponseController(w)
-	lines := json.NewEncoder(w)
-	tick := time.NewTicker(watchTick)
-	defer tick.Stop()
-	for n := 0; ; n++ {
-		var line watchLine
-		if e := x.running(); e != nil {
-			if e.sender != nil {
-				line.Sent = e.sender.count.Load()
-			}
-			if e.receiver != nil {
-				line.Progress = e.receiver.progress()
-			}
-			if n%reportEvery == 0 {
-				line.Report = e.report(nil)
-			}
-		}
-		if lines.Encode(line) != nil || out.Flush() != nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-r.Context().Done():
-			return
-		case <-x.done:
-			return
-		}
-	}
-}
-
-// begin takes the client's connection and starts this end.
-func (x *session) begin(w http.ResponseWriter, r *http.Request) {
-	var order startOrder
-	if err := json.NewDecoder(r.Body).Decode(&order); err != nil {
-		answerJSON(w, http.StatusBadRequest, failure{Error: "start: " + err.Error(), Usage: true})
-		return
-	}
-	from := order.Client
-	if x.control.IsValid() && from.IsValid() {
-		// Nothing is ever sent to an address but the one that asks for it.
-		from = netip.AddrPortFrom(x.control.Unmap(), from.Port())
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), acceptPatience)
-	defer cancel()
-	conn, err := x.listener.Accept(ctx, from)
-	if err != nil {
-		answerJSON(w, http.StatusGatewayTimeout, failure{Error: fmt.Sprintf("the client's connection from %v did not come: %v", from, err)})
-		return
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed || x.end != nil {
-		_ = conn.Close()
-		answerJSON(w, http.StatusConflict, failure{Error: "the session has ended, or was started before"})
-		return
-	}
-	x.end = newEnd(x.spec, x.transport.Properties(), conn, x.number, false, x.server.config.Private, order.StartNS, -order.OffsetNS)
-	x.end.run(x.number, order.StartNS)
-	x.log.Info().Stringer("from", from).Msg("session started")
-	answerJSON(w, http.StatusOK, struct{}{})
-}
-
-// halt ends this end's sending before its time.
-func (x *session) halt(w http.ResponseWriter, _ *http.Request) {
-	if e := x.running(); e != nil {
-		e.stop()
-	}
-	answerJSON(w, http.StatusOK, struct{}{})
-}
-
-// finish waits until this end has sent its last and the client's messages are
-// all there or lost, and tells what became of them.
-func (x *session) finish(w http.ResponseWriter, r *http.Request) {
-	var order finishOrder
-	if err := json.NewDecoder(r.Body).Decode(&order); err != nil {
-		answerJSON(w, http.StatusBadRequest, failure{Error: "finish: " + err.Error(), Usage: true})
-		return
-	}
-	e := x.running()
-	if e == nil {
-		answerJSON(w, http.StatusConflict, failure{Error: "the session was not started"})
-		return
-	}
-	if e.sent != nil {
-		select {
-		case <-e.sent:
-		case <-r.Context().Done():
-			return
-		}
-	}
-	var gaveUp int64
-	var waited time.Duration
-	if order.Sent != nil && x.spec.Pattern == Stream {
-		gaveUp, waited = e.drain(order.Sent.Sent, r.Context().Done())
-	}
-	report := e.report(order.Sent)
-	report.GaveUp, report.Waited = gaveUp, waited
-	answerJSON(w, http.StatusOK, report)
 }

@@ -4,11 +4,18 @@
 //
 // The client's end drives the session over HTTP and JSON:
 //
+//	GET  /v1/clock                 what time it is at the server's end
 //	POST /v1/sessions              what is to be done; the server opens a listener
 //	GET  /v1/sessions/ID/watch     a line a quarter of a second: how it goes. The
 //	                               session lasts as long as somebody watches
-//	POST /v1/sessions/ID/start     the connection is there; messages are due from then on
+//	POST /v1/sessions/ID/accept    the client has connected; the server takes the connection
+//	POST /v1/sessions/ID/start     messages are due from such and such an instant
+//	POST /v1/sessions/ID/stop      no more messages, and no long wait for those under way
 //	POST /v1/sessions/ID/finish    the client has sent its last; what became of all
+//
+// A connection is accepted before the start is fixed: with TCP the server has
+// it a trip through the path after the client has, more if a segment is lost,
+// and that time must not eat into the schedule.
 //
 // In the lab the channel is a socket pair, between machines a TCP connection;
 // nothing else differs.
@@ -17,7 +24,6 @@ package peer
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -97,46 +103,57 @@ func (s Spec) WithDefaults() Spec {
 	return s
 }
 
-// Validate says what is wrong with a session that has its defaults.
+// Validate says what is wrong with a session that has its defaults, one line
+// for each fault: what it is and what is allowed.
 func (s Spec) Validate(transports []transport.Transport) error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf(format, args...))
+	}
+
 	t, err := find(transports, s.Proto)
 	if err != nil {
-		return err
+		faults = append(faults, err)
 	}
 	if err := s.Plan.Validate(); err != nil {
-		return err
-	}
-	if most := t.Properties().MaxMessage; most > 0 && s.Plan.Size > most {
-		return fmt.Errorf("size %d is more than a message of %s can hold: at most %d", s.Plan.Size, s.Proto, most)
+		faults = append(faults, err)
+	} else if t != nil {
+		if most := t.Properties().MaxMessage; most > 0 && s.Plan.Size > most {
+			fault("size %d is more than a message of %s can hold: at most %d", s.Plan.Size, s.Proto, most)
+		}
 	}
 	if !slices.Contains([]Direction{Up, Down, Both}, s.Direction) {
-		return fmt.Errorf("direction %q is unknown; known: up, down, both", s.Direction)
+		fault("direction %q is unknown; known: up, down, both", s.Direction)
 	}
 	if !slices.Contains([]Pattern{Stream, RequestResponse}, s.Pattern) {
-		return fmt.Errorf("pattern %q is unknown; known: stream, request-response", s.Pattern)
+		fault("pattern %q is unknown; known: stream, request-response", s.Pattern)
 	}
 	if s.Pattern == RequestResponse && s.Direction != Up {
-		return errors.New("request-response goes up: the client asks, the server answers")
+		fault("request-response goes up: the client asks, the server answers; direction %q does not go with it", s.Direction)
 	}
 	if len(s.Deadlines) > maxDeadlines {
-		return fmt.Errorf("%d deadlines are too many: at most %d", len(s.Deadlines), maxDeadlines)
+		fault("%d deadlines are too many: at most %d", len(s.Deadlines), maxDeadlines)
 	}
-	for _, d := range s.Deadlines {
-		if d <= 0 {
-			return fmt.Errorf("deadline %v is not positive", d)
+	if i := slices.IndexFunc(s.Deadlines, func(d time.Duration) bool { return d <= 0 }); i >= 0 {
+		fault("deadline %v: must be above 0", s.Deadlines[i])
+	}
+	for _, x := range []struct {
+		name string
+		d    time.Duration
+	}{{"interval", s.Interval}, {"quiet", s.Quiet}, {"patience", s.Patience}} {
+		if x.d < time.Millisecond || x.d > time.Hour {
+			fault("%s %v is out of range: 1ms to 1h", x.name, x.d)
 		}
 	}
-	for name, d := range map[string]time.Duration{"interval": s.Interval, "quiet": s.Quiet, "patience": s.Patience} {
-		if d < time.Millisecond || d > time.Hour {
-			return fmt.Errorf("%s %v is out of range: 1ms to 1h", name, d)
+	for _, x := range []struct {
+		name  string
+		bytes int
+	}{{"send buffer", s.SendBuffer}, {"receive buffer", s.ReceiveBuffer}} {
+		if x.bytes < 0 || x.bytes > maxBuffer {
+			fault("%s %d is out of range: 0 (the default) to %d bytes", x.name, x.bytes, maxBuffer)
 		}
 	}
-	for name, b := range map[string]int{"send buffer": s.SendBuffer, "receive buffer": s.ReceiveBuffer} {
-		if b < 0 || b > maxBuffer {
-			return fmt.Errorf("%s %d is out of range: 0 (the default) to %d bytes", name, b, maxBuffer)
-		}
-	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // find gives the transport of that name.
@@ -151,10 +168,12 @@ func find(transports []transport.Transport, name string) (transport.Transport, e
 	return nil, fmt.Errorf("protocol %q is unknown; known: %s", name, strings.Join(known, ", "))
 }
 
+// sends reports whether that end sends messages of the plan.
 func (s Spec) sends(client bool) bool {
 	return s.Direction == Both || (s.Direction == Up) == client
 }
 
+// config is what the session asks of its transport.
 func (s Spec) config(session uint64) transport.Config {
 	return transport.Config{
 		Congestion: s.Congestion, Nagle: s.Nagle,
@@ -162,6 +181,3 @@ func (s Spec) config(session uint64) transport.Config {
 		MaxMessage: max(s.Plan.Size, message.HeaderSize), Session: session,
 	}
 }
-
-// addrPort is a network address in JSON; the zero one is "".
-type addrPort = netip.AddrPort

@@ -134,7 +134,7 @@ func (p *program) code(err error) int {
 		return e.code
 	case errors.Is(err, experiment.ErrUsage):
 		return exitUsage
-	case errors.Is(err, lab.ErrUnsupported):
+	case errors.Is(err, lab.ErrUnsupported), errors.Is(err, experiment.ErrUnsupported):
 		return exitUnsupported
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted

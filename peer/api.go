@@ -1,0 +1,113 @@
+package peer
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"netcmp/ledger"
+	"netcmp/result"
+	"netcmp/transport"
+)
+
+// What the control channel carries, beside Spec. Times are of the server's
+// clock unless they say otherwise.
+
+// maxBody bounds a request and an answer. The largest is a report: 65,536
+// intervals of some 130 bytes.
+const maxBody = 16 << 20
+
+type created struct {
+	ID   string `json:"id"`
+	Port uint16 `json:"port"`
+	// Session is the number that every message of the session carries.
+	Session uint64 `json:"session,string"`
+}
+
+type clockReading struct {
+	NowNS  int64  `json:"now_ns"`
+	BootID string `json:"boot_id"` // hosts that share it share one clock
+}
+
+type acceptOrder struct {
+	Client netip.AddrPort `json:"client"`
+}
+
+type startOrder struct {
+	StartNS int64 `json:"start_ns"`
+	// OffsetNS is the server's clock less the client's.
+	OffsetNS int64 `json:"offset_ns"`
+}
+
+type stopOrder struct {
+	WithinNS int64 `json:"within_ns"` // how long what is under way may still be waited for
+}
+
+type finishOrder struct {
+	Sent *SendReport `json:"sent,omitempty"` // what the client sent
+}
+
+// EndReport is what one end tells of a session.
+type EndReport struct {
+	Sent     *SendReport      `json:"sent,omitempty"`
+	Received *result.Measured `json:"received,omitempty"`
+	// FirstNS is the time from the first planned send to the first delivery.
+	FirstNS *int64 `json:"first_ns,omitempty"`
+	// ReceiverDropped are datagrams that reached the host and found the
+	// socket's buffer full.
+	ReceiverDropped *int64          `json:"receiver_dropped,omitempty"`
+	CPUNS           int64           `json:"cpu_ns"`
+	Stats           transport.Stats `json:"stats"`
+	GaveUp          int64           `json:"gave_up"` // messages of a reliable transport that did not come in time
+	Waited          time.Duration   `json:"waited_ns"`
+	Foreign         int64           `json:"foreign"` // messages of another session or kind
+	// Discarded are damaged requests that came to an end that only answers:
+	// they are in no account of its own.
+	Discarded int64  `json:"discarded"`
+	Error     string `json:"error,omitempty"`
+}
+
+// SendReport is what a sender tells of itself.
+type SendReport struct {
+	Scheduled     int64             `json:"scheduled"`
+	Sent          int64             `json:"sent"`
+	PerInterval   []int64           `json:"per_interval"` // of Sent, by planned time
+	PacingErrorNS *result.Quantiles `json:"pacing_error_ns"`
+	BlockedSends  int64             `json:"blocked_sends"`
+	SpunNS        int64             `json:"spun_ns"` // processor time that went into being punctual
+	Error         string            `json:"error,omitempty"`
+}
+
+// raise makes the report of a sender that has not ended tell of at least n
+// messages.
+func (s *SendReport) raise(n int64) {
+	s.Sent = max(s.Sent, n)
+	s.Scheduled = max(s.Scheduled, s.Sent)
+}
+
+// watchLine is what a watcher reads.
+type watchLine struct {
+	Sent     int64           `json:"sent"`
+	Progress ledger.Progress `json:"progress"`
+	Report   *EndReport      `json:"report,omitempty"` // now and then
+}
+
+// failure is the body of an answer that is not 2xx.
+type failure struct {
+	Error       string `json:"error"`
+	Usage       bool   `json:"usage,omitempty"`       // what was asked is wrong, not what happened
+	Unsupported bool   `json:"unsupported,omitempty"` // the server's machine does not have it or allow it
+}
+
+// ErrUsage is wrapped by the error of a session that asks for something that
+// cannot be.
+var ErrUsage = errors.New("wrong usage")
+
+// refusal is an answer that is not 2xx, at the client's end.
+type refusal struct {
+	text string
+	is   error // ErrUsage, transport.ErrNotSupported or nil
+}
+
+func (e *refusal) Error() string { return e.text }
+func (e *refusal) Unwrap() error { return e.is }

@@ -1,0 +1,260 @@
+package peer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"netcmp/transport"
+)
+
+// session is one session of a server. Its requests come from one client, but
+// at the same time.
+type session struct {
+	server    *Server
+	id        string
+	number    uint64
+	spec      Spec
+	transport transport.Transport
+	listener  transport.Listener
+	control   netip.Addr // the client's, as the control channel sees it
+	log       zerolog.Logger
+	done      chan struct{} // closed when the session begins to close
+	gone      chan struct{} // closed when it has closed
+
+	mu        sync.Mutex
+	unwatched *time.Timer // closes a session that nobody watches
+	watched   bool
+	accepting bool           // accept was called, and has not failed
+	conn      transport.Conn // nil before accept
+	end       *end           // nil before start
+	closed    bool
+}
+
+// awaitWatcher closes the session if nobody watches it in time.
+func (x *session) awaitWatcher(patience time.Duration) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.unwatched = time.AfterFunc(patience, func() {
+		x.mu.Lock()
+		watched := x.watched
+		x.mu.Unlock()
+		if !watched {
+			x.close()
+		}
+	})
+}
+
+// close ends the session, and returns when nothing of it is left.
+func (x *session) close() {
+	x.mu.Lock()
+	if x.closed {
+		x.mu.Unlock()
+		<-x.gone
+		return
+	}
+	x.closed = true
+	conn, e := x.conn, x.end
+	x.unwatched.Stop()
+	x.mu.Unlock()
+
+	close(x.done)
+	_ = x.listener.Close()
+	switch {
+	case e != nil:
+		e.close()
+	case conn != nil:
+		_ = conn.Close()
+	}
+	x.log.Info().Msg("session closed")
+	x.server.mu.Lock()
+	delete(x.server.sessions, x.id)
+	x.server.mu.Unlock()
+	close(x.gone)
+}
+
+// running is the session's end; nil before start.
+func (x *session) running() *end {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.end
+}
+
+// refuse answers a request that comes at the wrong time.
+func refuse(w http.ResponseWriter, why string) {
+	answerJSON(w, http.StatusConflict, failure{Error: why})
+}
+
+// watch tells how the session goes until it ends or the watcher leaves, which
+// ends it.
+func (x *session) watch(w http.ResponseWriter, r *http.Request) {
+	x.mu.Lock()
+	mine := !x.watched && !x.closed
+	if mine {
+		x.watched = true
+		x.unwatched.Stop()
+	}
+	x.mu.Unlock()
+	if !mine {
+		refuse(w, "the session is watched already, or has ended")
+		return
+	}
+	defer x.close()
+	w.Header().Set("Content-Type", "application/jsonl")
+	out := http.NewResponseController(w)
+	lines := json.NewEncoder(w)
+	tick := time.NewTicker(x.server.watchTick)
+	defer tick.Stop()
+	reports := 0
+	for {
+		var line watchLine
+		if e := x.running(); e != nil {
+			line = e.watchLine(reports%reportEvery == 0)
+			reports++
+		}
+		if lines.Encode(line) != nil || out.Flush() != nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-r.Context().Done():
+			return
+		case <-x.done:
+			return
+		}
+	}
+}
+
+// watchLine tells how the end does, in full or in short.
+func (e *end) watchLine(full bool) watchLine {
+	var line watchLine
+	if e.sender != nil {
+		line.Sent = e.sender.count.Load()
+	}
+	if e.receiver != nil {
+		line.Progress = e.receiver.progress()
+	}
+	if full {
+		line.Report = e.report(nil, false)
+	}
+	return line
+}
+
+// accept takes the client's connection.
+func (x *session) accept(w http.ResponseWriter, r *http.Request) {
+	var o acceptOrder
+	if !order(w, r, &o) {
+		return
+	}
+	x.mu.Lock()
+	mine := !x.accepting && !x.closed
+	x.accepting = x.accepting || mine
+	x.mu.Unlock()
+	if !mine {
+		refuse(w, "the session has its connection, or has ended")
+		return
+	}
+	from := x.clientAt(o.Client)
+	// A handshake's last segment that is lost comes again, but not soon.
+	ctx, cancel := context.WithTimeout(r.Context(), x.spec.Patience)
+	defer cancel()
+	conn, err := x.listener.Accept(ctx, from)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case err != nil:
+		x.accepting = false
+		answerJSON(w, http.StatusGatewayTimeout, failure{Error: fmt.Sprintf("the client's connection from %v did not come: %v", from, err)})
+	case x.closed:
+		_ = conn.Close()
+		refuse(w, "the session has ended")
+	default:
+		x.conn = conn
+		x.log.Info().Stringer("from", from).Msg("connection accepted")
+		answerJSON(w, http.StatusOK, struct{}{})
+	}
+}
+
+// clientAt is the address that the client's connection comes from. Of what the
+// client says of itself the port counts only: nothing is ever sent to a host
+// but the one that asks for it.
+func (x *session) clientAt(said netip.AddrPort) netip.AddrPort {
+	if x.control.IsValid() && said.IsValid() {
+		return netip.AddrPortFrom(x.control.Unmap(), said.Port())
+	}
+	return said
+}
+
+// start starts this end.
+func (x *session) start(w http.ResponseWriter, r *http.Request) {
+	var o startOrder
+	if !order(w, r, &o) {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.closed:
+		refuse(w, "the session has ended")
+	case x.conn == nil:
+		refuse(w, "the session has no connection yet")
+	case x.end != nil:
+		refuse(w, "the session was started before")
+	default:
+		x.end = newEnd(endConfig{
+			spec: x.spec, properties: x.transport.Properties(), conn: x.conn, session: x.number,
+			private: x.server.config.Private, start: o.StartNS, ahead: -o.OffsetNS,
+		})
+		x.end.run()
+		x.log.Info().Msg("session started")
+		answerJSON(w, http.StatusOK, struct{}{})
+	}
+}
+
+// stop ends this end's sending before its time, and soon its waiting, too.
+func (x *session) stop(w http.ResponseWriter, r *http.Request) {
+	var o stopOrder
+	if !order(w, r, &o) {
+		return
+	}
+	if e := x.running(); e != nil {
+		e.stop()
+		e.hurry(time.Duration(o.WithinNS))
+	}
+	answerJSON(w, http.StatusOK, struct{}{})
+}
+
+// finish waits until this end has sent its last and the client's messages are
+// all there or lost, and tells what became of them.
+func (x *session) finish(w http.ResponseWriter, r *http.Request) {
+	var o finishOrder
+	if !order(w, r, &o) {
+		return
+	}
+	e := x.running()
+	if e == nil {
+		refuse(w, "the session was not started")
+		return
+	}
+	left := r.Context().Done()
+	e.awaitSent(left)
+	var gaveUp int64
+	var waited time.Duration
+	if o.Sent != nil && x.spec.Pattern == Stream {
+		gaveUp, waited = e.drain(o.Sent.Sent, left)
+	}
+	report := e.report(&EndReport{Sent: o.Sent}, true)
+	report.GaveUp, report.Waited = gaveUp, waited
+	select {
+	case <-x.done:
+		report.Error = "the server ended the session"
+	default:
+	}
+	answerJSON(w, http.StatusOK, report)
+}
