@@ -103,10 +103,10 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 		m.Instrument.MissedSends = max(x.Scheduled-x.Sent, 0)
 	}
 	m.Instrument.Clock = result.Clock{
-		Source: a.out.ClockSource, OffsetNS: result.Ptr(a.out.OffsetNS), UncertaintyNS: result.Ptr(a.out.UncertaintyNS),
+		Source: a.out.ClockSource, OffsetNS: new(a.out.OffsetNS), UncertaintyNS: new(a.out.UncertaintyNS),
 	}
 	if s.there {
-		m.Instrument.Clock = result.Clock{Source: "round trip on one clock", OffsetNS: result.Ptr(int64(0)), UncertaintyNS: result.Ptr(int64(0))}
+		m.Instrument.Clock = result.Clock{Source: "round trip on one clock", OffsetNS: new(int64(0)), UncertaintyNS: new(int64(0))}
 	}
 	if !a.properties().Reliable {
 		m.Account = a.account(&m, s, up)
@@ -131,7 +131,7 @@ func (a *assembly) account(m *result.Measured, s stream, up bool) *result.Accoun
 	if s.to != nil && s.to.ReceiverDropped != nil {
 		x.ReceiverDropped = s.to.ReceiverDropped
 		if s.there && a.out.Server != nil && a.out.Server.ReceiverDropped != nil {
-			x.ReceiverDropped = result.Ptr(*s.to.ReceiverDropped + *a.out.Server.ReceiverDropped)
+			x.ReceiverDropped = new(*s.to.ReceiverDropped + *a.out.Server.ReceiverDropped)
 		}
 	}
 	if m.Delivery.Lost == nil || x.ReceiverDropped == nil {
@@ -234,7 +234,7 @@ func (a *assembly) wire() {
 		Retransmitted: retransmitted,
 	}
 	if n := a.deliveredBytes(); n > 0 {
-		w.OverheadRatio = result.Ptr(float64(w.UpBytes+w.DownBytes) / float64(n))
+		w.OverheadRatio = new(float64(w.UpBytes+w.DownBytes) / float64(n))
 	}
 	a.document.Wire = w
 }
@@ -280,7 +280,7 @@ func per(cost int64, n *int64) *int64 {
 	if n == nil || *n == 0 {
 		return nil
 	}
-	return result.Ptr(cost / *n)
+	return new(cost / *n)
 }
 
 // stolenNoted is the share of stolen processor time from which on a reader

@@ -71,5 +71,5 @@ func (p processorTime) shares(before processorTime) (busy, stolen *float64) {
 	if !p.known || !before.known || all <= 0 {
 		return nil, nil
 	}
-	return result.Ptr(1 - float64(p.idle-before.idle)/all), result.Ptr(float64(p.stolen-before.stolen) / all)
+	return new(1 - float64(p.idle-before.idle)/all), new(float64(p.stolen-before.stolen) / all)
 }

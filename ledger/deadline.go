@@ -54,7 +54,7 @@ func (d *deadlines) report(sent, among int64) []result.Deadline {
 		inTime += d.counts[i]
 		r[i].WithinNS = w
 		if sent > 0 {
-			r[i].InTimeRatio = result.Ptr(float64(inTime) / float64(among))
+			r[i].InTimeRatio = new(float64(inTime) / float64(among))
 		}
 	}
 	return r

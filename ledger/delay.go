@@ -41,18 +41,18 @@ func (d *delay) report(among int64) *result.Delay {
 		return &result.Delay{}
 	}
 	r := &result.Delay{
-		MinNS:    result.Ptr(d.spread.min),
-		MeanNS:   result.Ptr(d.moments.mean()),
+		MinNS:    new(d.spread.min),
+		MeanNS:   new(d.moments.mean()),
 		P50NS:    d.spread.percentile(500, among),
 		P90NS:    d.spread.percentile(900, among),
 		P99NS:    d.spread.percentile(990, among),
 		P999NS:   d.spread.percentile(999, among),
-		MaxNS:    result.Ptr(d.spread.max),
-		StddevNS: result.Ptr(d.moments.deviation()),
+		MaxNS:    new(d.spread.max),
+		StddevNS: new(d.moments.deviation()),
 	}
 	if d.moments.n > 1 {
 		// A jitter beyond maxDelay comes of a peer's absurd send times.
-		r.JitterNS = result.Ptr(int64(math.Round(min(d.jitter, maxDelay))))
+		r.JitterNS = new(int64(math.Round(min(d.jitter, maxDelay))))
 	}
 	return r
 }

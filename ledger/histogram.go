@@ -78,7 +78,7 @@ func (h *histogram) percentile(perMille, among int64) *int64 {
 	for sum := h.counts[i]; sum < rank; sum += h.counts[i] {
 		i++
 	}
-	return result.Ptr(min(max(highest(i), h.min), h.max))
+	return new(min(max(highest(i), h.min), h.max))
 }
 
 // quantiles is nil for an empty histogram.

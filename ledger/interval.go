@@ -172,10 +172,10 @@ func (t *timeline) report(sent []int64) []result.Interval {
 		if i < len(rows) && rows[i].delivered > 0 {
 			r[i].Delivered = rows[i].delivered
 			r[i].GoodputBPS = float64(rows[i].bytes) * 8 / t.seconds(i)
-			r[i].DelayP50NS, r[i].DelayP99NS = result.Ptr(rows[i].p50), result.Ptr(rows[i].p99)
+			r[i].DelayP50NS, r[i].DelayP99NS = new(rows[i].p50), new(rows[i].p99)
 		}
 		if sent != nil {
-			r[i].Lost = result.Ptr(max(0, sentIn(sent, i)-t.planned.in(i)))
+			r[i].Lost = new(max(0, sentIn(sent, i)-t.planned.in(i)))
 		}
 	}
 	return r

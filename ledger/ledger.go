@@ -145,15 +145,15 @@ func (l *Ledger) reportDelivery(s Sent, sent, among int64) result.Delivery {
 	d := result.Delivery{
 		Scheduled:  s.Scheduled,
 		Sent:       sent,
-		Received:   result.Ptr(l.received),
-		Delivered:  result.Ptr(l.delivered),
-		Lost:       result.Ptr(among - l.delivered),
-		Duplicated: result.Ptr(l.duplicated),
-		Corrupted:  result.Ptr(l.damaged + max(s.HostDiscarded, 0)),
-		Late:       result.Ptr(l.deadlines.late()),
+		Received:   new(l.received),
+		Delivered:  new(l.delivered),
+		Lost:       new(among - l.delivered),
+		Duplicated: new(l.duplicated),
+		Corrupted:  new(l.damaged + max(s.HostDiscarded, 0)),
+		Late:       new(l.deadlines.late()),
 	}
 	if sent > 0 {
-		d.Ratio = result.Ptr(float64(l.delivered) / float64(among))
+		d.Ratio = new(float64(l.delivered) / float64(among))
 	}
 	return d
 }
@@ -185,8 +185,8 @@ func (l *Ledger) reportSpeed() result.Speed {
 	seconds := time.Duration(d).Seconds()
 	return result.Speed{
 		DurationNS: &d,
-		GoodputBPS: result.Ptr(float64(l.bytes) * 8 / seconds),
-		MessagesPS: result.Ptr(float64(l.delivered) / seconds),
+		GoodputBPS: new(float64(l.bytes) * 8 / seconds),
+		MessagesPS: new(float64(l.delivered) / seconds),
 	}
 }
 

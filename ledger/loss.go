@@ -50,11 +50,11 @@ func reportLoss(seen *bitmap, sent uint64) *result.Loss {
 		}
 	}
 	if r.Periods > 0 {
-		r.PeriodMean = result.Ptr(float64(lost) / float64(r.Periods))
+		r.PeriodMean = new(float64(lost) / float64(r.Periods))
 	}
 	if lost > 1 {
 		r.DistanceMin = &nearest
-		r.DistanceMean = result.Ptr(float64(last-first) / float64(lost-1))
+		r.DistanceMean = new(float64(last-first) / float64(lost-1))
 	}
 	return r
 }

@@ -103,10 +103,10 @@ func (o *order) report() *result.Order {
 		FreeRuns:    o.runs.report(),
 	}
 	if o.arrivals > 0 {
-		r.ReorderedRatio = result.Ptr(float64(o.reordered) / float64(o.arrivals))
+		r.ReorderedRatio = new(float64(o.reordered) / float64(o.arrivals))
 	}
 	if o.reordered > 0 {
-		r.ExtentMean = result.Ptr(float64(o.extentSum) / float64(o.reordered))
+		r.ExtentMean = new(float64(o.extentSum) / float64(o.reordered))
 	}
 	return r
 }

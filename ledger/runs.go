@@ -25,10 +25,10 @@ func (f *freeRuns) reordered() {
 func (f *freeRuns) report() *result.Runs {
 	r := &result.Runs{Count: f.n, Max: max(f.longest, f.r)}
 	if f.n > 0 {
-		r.Mean = result.Ptr(float64(f.a) / float64(f.n))
+		r.Mean = new(float64(f.a) / float64(f.n))
 	}
 	if f.a > 0 {
-		r.QuadraticMean = result.Ptr(f.q / float64(f.a))
+		r.QuadraticMean = new(f.q / float64(f.a))
 	}
 	return r
 }

@@ -105,12 +105,12 @@ func (s *stall) follow(sent, at int64) {
 func (s *stall) report() *result.Stall {
 	r := &result.Stall{}
 	if s.quiet {
-		r.LongestSilenceNS = result.Ptr(s.silence)
+		r.LongestSilenceNS = new(s.silence)
 	}
 	if s.ordered && s.arrived {
-		r.Held = result.Ptr(s.held.n)
+		r.Held = new(s.held.n)
 		r.HeldNS = s.held.quantiles()
-		r.ReleasedMax = result.Ptr(s.releasedMax)
+		r.ReleasedMax = new(s.releasedMax)
 	}
 	return r
 }

@@ -42,7 +42,7 @@ func lineOf(t *testing.T, d *result.Document) string {
 
 func TestAppend(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "results.jsonl")
-	want := ""
+	var want strings.Builder
 	for _, d := range []*result.Document{udpLossy(), tcpLossy(), base("udp")} {
 		a := open(t, path)
 		if err := a.Append(d); err != nil {
@@ -51,10 +51,10 @@ func TestAppend(t *testing.T) {
 		if err := a.Close(); err != nil {
 			t.Fatal(err)
 		}
-		want += lineOf(t, d)
+		want.WriteString(lineOf(t, d))
 	}
-	if got := contents(t, path); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	if got := contents(t, path); got != want.String() {
+		t.Errorf("got\n%s\nwant\n%s", got, want.String())
 	}
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm()&^0o644 != 0 {

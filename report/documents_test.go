@@ -11,9 +11,10 @@ var errDisk = errors.New("no space left on device")
 
 const ms = int64(time.Millisecond)
 
-func ns(d time.Duration) *int64 { return result.Ptr(int64(d)) }
-func n(v int64) *int64          { return &v }
-func f(v float64) *float64      { return &v }
+// n and f convert constants, which new would take for int and float64.
+func ns(d time.Duration) *int64 { return n(int64(d)) }
+func n(v int64) *int64          { p := new(int64); *p = v; return p }
+func f(v float64) *float64      { p := new(float64); *p = v; return p }
 
 // base is a clean run of 2000 letters; the documents below differ from it.
 func base(proto string) *result.Document {

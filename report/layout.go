@@ -154,7 +154,7 @@ func fold(text string, width int) []string {
 // unbroken splits text into the pieces that a line end may come between.
 func unbroken(text string) []string {
 	var pieces []string
-	for _, word := range strings.Split(text, " ") {
+	for word := range strings.SplitSeq(text, " ") {
 		if word == "" {
 			continue
 		}

@@ -59,7 +59,7 @@ func linkOf(d *result.Document, dir string) *result.LinkDirection {
 // lostOf is how many messages that were sent are missing, if that is known.
 func lostOf(m *result.Measured) *int64 {
 	if m.Delivery.Lost == nil && m.Delivery.Delivered != nil {
-		return result.Ptr(m.Delivery.Sent - *m.Delivery.Delivered)
+		return new(m.Delivery.Sent - *m.Delivery.Delivered)
 	}
 	return m.Delivery.Lost
 }

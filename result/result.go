@@ -278,6 +278,7 @@ type LinkDirection struct {
 	Duplicated   int64 `json:"duplicated"`
 	Corrupted    int64 `json:"corrupted"`
 	Reordered    int64 `json:"reordered"` // sent ahead by the reorder impairment
+	Marked       int64 `json:"marked"`    // told of congestion (ECN) where they would have been lost
 	Delivered    int64 `json:"delivered"`
 	InFlight     int64 `json:"in_flight"`
 	Overrun      int64 `json:"overrun"` // packets that came faster than the emulator could take them; not in Packets
@@ -287,6 +288,7 @@ type LinkDirection struct {
 	// taken together: what a datagram protocol's messages met.
 	Datagrams    Datagrams  `json:"datagrams"`
 	DelayErrorNS *Quantiles `json:"delay_error_ns"` // handed on − due
+	QueueDelayNS *Quantiles `json:"queue_delay_ns"` // waiting for the bottleneck, own transmission excluded; null without one
 }
 
 // Datagrams partitions the IP datagrams that entered a direction.
@@ -329,6 +331,3 @@ type Sockets struct {
 	SenderSendBuffer      *int `json:"sender_send_buffer"`
 	ReceiverReceiveBuffer *int `json:"receiver_receive_buffer"`
 }
-
-// Ptr gives a pointer to v: a quantity that was measured.
-func Ptr[T any](v T) *T { return &v }

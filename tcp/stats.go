@@ -29,7 +29,7 @@ func (c *Conn) refresh() {
 		s.SendBuffer, s.ReceiveBuffer = socket.Buffers(fd)
 		if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			s.TCPInfo = tcpInfo(info)
-			s.Retransmitted = result.Ptr(int64(info.Total_retrans))
+			s.Retransmitted = new(int64(info.Total_retrans))
 		}
 		c.last = s
 	})

@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"netcmp/result"
 	"netcmp/transport"
 	"netcmp/transport/socket"
 )
@@ -18,8 +17,8 @@ func (c *Conn) Stats() transport.Stats {
 		c.refresh()
 	}
 	s := c.last
-	s.Strays = result.Ptr(c.strays.Load())
-	s.Refused = result.Ptr(c.refused.Load())
+	s.Strays = new(c.strays.Load())
+	s.Refused = new(c.refused.Load())
 	return s
 }
 
@@ -30,7 +29,7 @@ func (c *Conn) refresh() {
 		var s transport.Stats
 		s.SendBuffer, s.ReceiveBuffer = socket.Buffers(fd)
 		if dropped, ok := drops(fd); ok {
-			s.ReceiverDropped = result.Ptr(int64(dropped))
+			s.ReceiverDropped = new(int64(dropped))
 		}
 		c.last = s
 	})

@@ -227,7 +227,7 @@ func progress(proto string, at peer.Progress) report.Progress {
 		Sent: at.Sent, Delivered: at.Delivered, Lost: at.Missing, Scheduled: at.Scheduled,
 	}
 	if at.DelayP50 > 0 {
-		p.DelayP50NS = result.Ptr(int64(at.DelayP50))
+		p.DelayP50NS = new(int64(at.DelayP50))
 	}
 	return p
 }
