@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"netcmp/netem"
 	"netcmp/peer"
 	"netcmp/result"
 	"netcmp/transport"
@@ -24,10 +25,19 @@ func document(c Config, engine Engine, began processorTime, out *peer.Outcome, l
 			Arrival: string(p.Arrival), Burst: p.Burst,
 			Direction: string(c.Spec.Direction), Pattern: string(c.Spec.Pattern), Connection: "long",
 			NetemUp: c.Path.Up.String(), NetemDown: c.Path.Down.String(), PathDefault: c.PathDefault,
+			Fate:    string(netem.FateByPacket),
 			NoDelay: !c.Spec.Nagle, SendBuffer: c.Spec.SendBuffer, ReceiveBuffer: c.Spec.ReceiveBuffer,
 			Command: c.Command,
 		},
 		Link: link,
+	}
+	if c.Fate != "" {
+		d.Plan.Fate = string(c.Fate)
+	}
+	for _, x := range c.Changes {
+		d.Plan.Timeline = append(d.Plan.Timeline, result.PlanChange{
+			AtNS: int64(x.At), NetemUp: x.Path.Up.String(), NetemDown: x.Path.Down.String(),
+		})
 	}
 	if p.Saturate {
 		d.Plan.RatePerS, d.Plan.Arrival = 0, ""
@@ -326,12 +336,28 @@ func (a *assembly) warnings() {
 		}
 	}
 	if a.link != nil {
+		a.pathWarnings(warn)
 		a.linkWarnings(warn)
 	}
 	if c := a.out.UncertaintyNS; a.engine == Remote && c > 0 && d.Delay != nil && d.Delay.P50NS != nil &&
 		a.config.Spec.Pattern == peer.Stream && c > *d.Delay.P50NS/2 {
 		warn("the clocks of the two machines are known to %v only: one-way delay is not to be trusted; use --pattern request-response",
 			time.Duration(c).Round(time.Microsecond))
+	}
+}
+
+// pathWarnings tell of what the path's own words do not do.
+func (a *assembly) pathWarnings(warn func(string, ...any)) {
+	told := map[string]bool{}
+	for _, p := range a.config.paths() {
+		for _, i := range []netem.Impairment{p.Up, p.Down} {
+			for _, text := range i.Warnings() {
+				if !told[text] {
+					told[text] = true
+					warn("path: %s", text)
+				}
+			}
+		}
 	}
 }
 

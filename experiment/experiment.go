@@ -47,6 +47,8 @@ type Config struct {
 	Spec        peer.Spec
 	Path        netem.Path // must be clean with None and Connect
 	PathDefault bool       // nobody asked for this path
+	Fate        netem.Fate // whether losses go by packet (zero) or by time
+	Changes     []netem.Change
 	Engine      Engine
 	Seed        uint64
 	Connect     string // HOST:PORT of a server on another machine; "" for none
@@ -73,10 +75,13 @@ func (c Config) Validate() error {
 	if err := c.Spec.WithDefaults().Validate(Transports()); err != nil {
 		return err
 	}
-	if err := errors.Join(c.Path.Up.Validate(), c.Path.Down.Validate()); err != nil {
-		return err
+	clean := len(c.Changes) == 0
+	for _, p := range c.paths() {
+		if err := errors.Join(p.Up.Validate(), p.Down.Validate()); err != nil {
+			return err
+		}
+		clean = clean && p.Up.IsClean() && p.Down.IsClean()
 	}
-	clean := c.Path.Up.IsClean() && c.Path.Down.IsClean()
 	switch {
 	case c.Connect != "" && !clean:
 		return errors.New("--connect measures the path that is there: it takes no path flags (--loss, --delay, --netem …)")
@@ -84,6 +89,15 @@ func (c Config) Validate() error {
 		return errors.New("--engine none has no path to impair: drop the path flags (--loss, --delay, --netem …), or use --engine emulator")
 	}
 	return nil
+}
+
+// paths are the conditions that the path has, one after the other.
+func (c Config) paths() []netem.Path {
+	all := []netem.Path{c.Path}
+	for _, x := range c.Changes {
+		all = append(all, x.Path)
+	}
+	return all
 }
 
 // stopPatience is how long an interrupted end may take to tell what it has.
@@ -105,7 +119,9 @@ func Run(ctx context.Context, c Config) (*result.Document, error) {
 	}
 	c.Spec.Quiet = quiet(c)
 	// The lab outlives an interrupt: what is in flight is waited for.
-	l, err := lab.Start(context.WithoutCancel(ctx), lab.Config{Path: c.Path, Seed: c.Seed})
+	l, err := lab.Start(context.WithoutCancel(ctx), lab.Config{
+		Path: c.Path, Seed: c.Seed, Fate: c.Fate, Changes: c.Changes,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -114,19 +130,20 @@ func Run(ctx context.Context, c Config) (*result.Document, error) {
 }
 
 // quiet is how long the lab's path can hold a packet at the most, give or take
-// the machine's own delays: netem's normal distribution ends at 4 σ. A queue
-// at the bottleneck is not in it: it empties all the time, and so is not quiet.
+// the machine's own delays. A queue at the bottleneck is not in it: it empties
+// all the time, and so is not quiet.
 func quiet(c Config) time.Duration {
 	hold := func(i netem.Impairment) time.Duration {
-		d := i.Delay + 4*i.Jitter
-		if i.Rate > 0 {
-			d += time.Duration(float64(2*8*max(c.Spec.Plan.Size, 1500)) / float64(i.Rate) * 1e9)
-		}
-		return d
+		// Of what is longer than a packet each fragment waits for the one before.
+		return i.LongestHold(2 * max(c.Spec.Plan.Size, 1500))
 	}
-	longest := max(hold(c.Path.Up), hold(c.Path.Down))
-	if c.Spec.Pattern == peer.RequestResponse {
-		longest = hold(c.Path.Up) + hold(c.Path.Down)
+	var longest time.Duration
+	for _, p := range c.paths() {
+		if c.Spec.Pattern == peer.RequestResponse {
+			longest = max(longest, hold(p.Up)+hold(p.Down))
+		} else {
+			longest = max(longest, hold(p.Up), hold(p.Down))
+		}
 	}
 	return min(longest+250*time.Millisecond, time.Hour)
 }

@@ -76,8 +76,10 @@ func (h Host) Addr6() netip.Addr { return addresses6[h] }
 
 // Config is what a lab is made from.
 type Config struct {
-	Path netem.Path
-	Seed uint64
+	Path    netem.Path
+	Seed    uint64         // reaches every draw of the path
+	Fate    netem.Fate     // whether losses go by packet (zero) or by time
+	Changes []netem.Change // of the path, in the order of time
 }
 
 // Lab is two hosts and a path. Its methods may be called from any goroutine.
@@ -149,7 +151,7 @@ func Start(ctx context.Context, c Config) (*Lab, error) {
 		waiting: map[int]chan answer{}, processes: map[int]*Process{},
 	}
 	go l.read()
-	if _, err := l.ask(ctx, request{Build: &buildRequest{Up: c.Path.Up.String(), Down: c.Path.Down.String(), Seed: c.Seed}}); err != nil {
+	if _, err := l.ask(ctx, request{Build: newBuildRequest(c)}); err != nil {
 		l.Close()
 		return nil, err
 	}

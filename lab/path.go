@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"netcmp/netem"
 	"netcmp/netem/emulator"
 )
 
@@ -142,15 +141,11 @@ func (p *pathProcess) build(b *buildRequest) error {
 			return err
 		}
 	}
-	up, err := netem.Parse(b.Up)
+	c, err := b.config()
 	if err != nil {
 		return err
 	}
-	down, err := netem.Parse(b.Down)
-	if err != nil {
-		return err
-	}
-	path, err := emulator.New(devices[Client], devices[Server], netem.Path{Up: up, Down: down}, b.Seed)
+	path, err := emulator.New(devices[Client], devices[Server], c)
 	if err != nil {
 		return err
 	}

@@ -8,9 +8,12 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"netcmp/netem"
+	"netcmp/netem/emulator"
 	"netcmp/result"
 )
 
@@ -29,9 +32,51 @@ type request struct {
 	Link   bool           `json:",omitempty"`
 }
 
+// buildRequest is a Config with its paths in tc netem's words.
 type buildRequest struct {
-	Up, Down string // in tc netem's words
-	Seed     uint64
+	Path    pathWords
+	Seed    uint64
+	Fate    netem.Fate    `json:",omitempty"`
+	Changes []changeWords `json:",omitempty"`
+}
+
+type pathWords struct{ Up, Down string }
+
+type changeWords struct {
+	At   time.Duration
+	Path pathWords
+}
+
+func newBuildRequest(c Config) *buildRequest {
+	words := func(p netem.Path) pathWords { return pathWords{p.Up.String(), p.Down.String()} }
+	b := &buildRequest{Path: words(c.Path), Seed: c.Seed, Fate: c.Fate}
+	for _, x := range c.Changes {
+		b.Changes = append(b.Changes, changeWords{x.At, words(x.Path)})
+	}
+	return b
+}
+
+func (w pathWords) parse() (p netem.Path, err error) {
+	if p.Up, err = netem.Parse(w.Up); err == nil {
+		p.Down, err = netem.Parse(w.Down)
+	}
+	return p, err
+}
+
+// config is the path to be emulated.
+func (b *buildRequest) config() (c emulator.Config, err error) {
+	c.Seed, c.Fate = b.Seed, b.Fate
+	if c.Path, err = b.Path.parse(); err != nil {
+		return c, err
+	}
+	for _, x := range b.Changes {
+		p, err := x.Path.parse()
+		if err != nil {
+			return c, err
+		}
+		c.Changes = append(c.Changes, netem.Change{At: x.At, Path: p})
+	}
+	return c, nil
 }
 
 // startRequest comes with the files that become descriptors 0, 1, … of the

@@ -8,7 +8,8 @@ import (
 	"sync"
 )
 
-// A Distribution is the shape of the jitter around the mean delay.
+// A Distribution is the shape of the jitter around the mean delay: one of the
+// names below, or the name of a file with a table (see [Distribution.File]).
 type Distribution string
 
 const (
@@ -18,6 +19,11 @@ const (
 	// Normal is the bell curve with the jitter as its standard deviation, cut
 	// at −4 and +3.52 standard deviations by the resolution of netem's table.
 	Normal Distribution = "normal"
+	// Pareto is a heavy tail: most packets are a little early, a few very late,
+	// up to 4 times the jitter, where netem's table is cut.
+	Pareto Distribution = "pareto"
+	// ParetoNormal is a mixture, a quarter normal and three quarters Pareto.
+	ParetoNormal Distribution = "paretonormal"
 
 	uniformName = "uniform"
 )
@@ -32,13 +38,27 @@ func (d Distribution) String() string {
 
 // ParseDistribution returns the distribution with that name; the empty
 // name is Uniform. As in tc, where the name is that of a file, it cannot be
-// shortened.
+// shortened. A name with a slash is that of a file in tc's format, which is
+// read now: "./mine.dist".
 func ParseDistribution(name string) (Distribution, error) {
 	d := Distribution(name)
+	if file, ok := d.File(); ok {
+		if _, err := tableFiles.refresh(file); err != nil {
+			return Uniform, fmt.Errorf("distribution %w", err)
+		}
+		return d, nil
+	}
 	if err := d.check(); err != nil {
 		return Uniform, err
 	}
 	return d.canonical(), nil
+}
+
+// File returns the name of the file that holds the table, if it is not one of
+// the distributions with a name: a name with a slash. tc, which looks for
+// NAME.dist in a directory of its own, does not take it.
+func (d Distribution) File() (name string, ok bool) {
+	return string(d), strings.Contains(string(d), "/")
 }
 
 // canonical returns the zero value for the distribution that it also is by name.
@@ -50,14 +70,30 @@ func (d Distribution) canonical() Distribution {
 }
 
 func (d Distribution) check() error {
-	switch d {
-	case Uniform, uniformName:
+	if d == Uniform || d == uniformName || tables[d] != nil {
 		return nil
-	case "pareto", "paretonormal", "experimental":
-		return fmt.Errorf("%w: distribution %q", ErrNotSupported, string(d))
 	}
-	if _, known := tables[d]; !known {
-		return fmt.Errorf("unknown distribution %q: want %s", string(d), knownDistributions())
+	if file, ok := d.File(); ok {
+		if _, err := tableFiles.get(file); err != nil {
+			return fmt.Errorf("distribution %w", err)
+		}
+		return nil
+	}
+	return fmt.Errorf("unknown distribution %q: want %s, or a file of tc's format as ./%s.dist", string(d), knownDistributions(), string(d))
+}
+
+// table returns the distribution's table; nil for Uniform. The distribution
+// has been checked.
+func (d Distribution) table() table {
+	if computed := tables[d]; computed != nil {
+		return computed()
+	}
+	if file, ok := d.File(); ok {
+		t, err := tableFiles.get(file)
+		if err != nil {
+			panic("netem: distribution " + err.Error())
+		}
+		return t
 	}
 	return nil
 }
@@ -68,36 +104,56 @@ func knownDistributions() string {
 		names = append(names, d.String())
 	}
 	sort.Strings(names)
-	return strings.Join(names, " or ")
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }
 
 // A table is an inverse distribution function in the form netem takes: the
 // value at equally spaced probabilities, in units of a standard deviation
 // divided by tableScale.
-type table [tableSize]int16
+type table []int16
 
 const (
-	tableSize  = 4096 // entries in the tables that iproute2 ships (TABLESIZE)
+	tableSize  = 4096 // entries in the tables that iproute2 ships (TABLESIZE/4)
 	tableScale = 8192 // one standard deviation (NETEM_DIST_SCALE)
 )
 
-// tables holds the distributions that netem knows by a table. Each is computed
-// at its first use.
-var tables = map[Distribution]func() *table{
-	Normal: sync.OnceValue(func() *table { return newTable(normalQuantile) }),
+// at returns what the draw makes of a standard deviation in nanoseconds, up to
+// MaxJitter: tabledist of sch_netem.c, which splits it into multiples of
+// tableScale and a rest that is rounded.
+func (t table) at(draw uint32, sigma int64) int64 {
+	v := int64(t[int(draw)%len(t)])
+	rest := sigma % tableScale * v
+	if rest >= 0 {
+		rest += tableScale / 2
+	} else {
+		rest -= tableScale / 2
+	}
+	return rest/tableScale + sigma/tableScale*v
 }
 
-// newTable samples a quantile function as iproute2's generators do: at a
-// quarter of the steps that they walk, starting half a step from 0, rounded and
-// cut to 16 bits. Their normal.dist differs in one entry of five, by the last
-// bit: 1/8192 of a standard deviation.
-func newTable(quantile func(p float64) float64) *table {
-	t := new(table)
+// tables holds the distributions that netem knows by a table. Each is computed
+// at its first use.
+var tables = map[Distribution]func() table{
+	Normal:       sync.OnceValue(func() table { return newTable(normalEntry) }),
+	Pareto:       sync.OnceValue(func() table { return newTable(paretoEntry) }),
+	ParetoNormal: sync.OnceValue(func() table { return newTable(paretoNormalEntry) }),
+}
+
+// newTable makes a table of its unbounded entries by cutting them to 16 bits.
+func newTable(entry func(k int) int) table {
+	t := make(table, tableSize)
 	for k := range t {
-		v := math.Round(quantile((4*float64(k)+0.5)/(4*tableSize)) * tableScale)
-		t[k] = int16(max(math.MinInt16, min(math.MaxInt16, v)))
+		t[k] = int16(max(math.MinInt16, min(math.MaxInt16, entry(k))))
 	}
 	return t
+}
+
+// normalEntry samples the quantile function as iproute2's generator does: at a
+// quarter of the steps that it walks, starting half a step from 0. Its
+// normal.dist differs in one entry of five, by the last bit: 1/8192 of a
+// standard deviation.
+func normalEntry(k int) int {
+	return int(math.Round(normalQuantile((4*float64(k)+0.5)/(4*tableSize)) * tableScale))
 }
 
 // normalQuantile is Φ⁻¹, the quantile function of the standard normal distribution.

@@ -8,6 +8,13 @@
 //
 //	i, err := netem.Parse("delay 20ms 5ms distribution normal loss 1%")
 //
+// Not all that netem takes does what its words say: correlated losses vanish,
+// correlated delays do not correlate, the limit eats into the delay line. It is
+// the same here, and [Impairment.Warnings] tells. What the grammar has beyond
+// netem, such as jitter without reordering, a list of packets to lose, a queue
+// that drops to stay short or a trace of a mobile link,
+// [Impairment.Extensions] names. [Profiles] are paths with a name.
+//
 // A [Direction] turns an impairment and a seed into a verdict on each packet:
 // how many copies enter the queue, when each is due to leave it, which one is
 // damaged. It is the decision alone. It holds no packets, reads no clock and
@@ -20,7 +27,15 @@
 // Where Linux decides by one generator that every draw advances, a Direction
 // computes each draw from the seed, the kind of impairment and the number of
 // the packet. Adding jitter to an experiment therefore does not change which
-// packets are lost: two runs that differ in one word differ in that alone.
+// packets are lost: two runs that differ in one word differ in that alone. Where
+// an impairment remembers, as the chain of a loss model or a correlated draw
+// does, it remembers what the packets met and not what their clones did, and
+// for every packet, whatever became of it.
+//
+// The number of a packet depends on what else is sent. With [FateByTime] the
+// losses are a function of time instead, so that protocols that send different
+// packets meet the same weather. [Direction.Change] changes the impairment on
+// the way.
 //
 // The package imports the standard library only.
 package netem

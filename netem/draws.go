@@ -26,6 +26,8 @@ const (
 	drawDamage    purpose = 4 // which bit of a corrupted copy is flipped
 	drawReorder   purpose = 5
 	drawJitter    purpose = 6
+	drawChain     purpose = 7 // the next state of a loss model that has states and separate losses
+	drawSlot      purpose = 8 // how far away the next slot is; counted by slots
 )
 
 // golden is 2⁶⁴ divided by the golden ratio, made odd: the step of SplitMix64.
@@ -67,13 +69,3 @@ func (s stream) bits(n uint64) uint64 { return mix(uint64(s) + n*golden) }
 
 // uint32 returns the draw at place n as netem draws: 32 bits, uniform.
 func (s stream) uint32(n uint64) uint32 { return uint32(s.bits(n) >> 32) }
-
-// A chance is a yes-or-no draw.
-type chance struct {
-	p     Probability
-	draws stream
-}
-
-// hit compares as netem does ("q->loss && q->loss >= get_crandom()"): a
-// probability of 0 never hits and one of 2³²−1 always does.
-func (c chance) hit(n uint64) bool { return c.p != 0 && c.draws.uint32(n) <= uint32(c.p) }

@@ -27,6 +27,7 @@ func chiSquare(t *testing.T, what string, counts []int) {
 var purposes = map[string]purpose{
 	"duplicate": drawDuplicate, "loss": drawLoss, "corrupt": drawCorrupt,
 	"damage": drawDamage, "reorder": drawReorder, "jitter": drawJitter,
+	"chain": drawChain, "slot": drawSlot,
 }
 
 // TestDrawsAreUniform, at both ends of the word, for seeds that people type.
@@ -96,7 +97,8 @@ func TestChanceIsNetems(t *testing.T) {
 	s := newStream(1, drawLoss)
 	for n := range uint64(10_000) {
 		draw := s.uint32(n)
-		if (chance{0, s}).hit(n) || !(chance{Always, s}).hit(n) || draw > 0 && !(chance{Probability(draw), s}).hit(n) || draw > 1 && (chance{Probability(draw - 1), s}).hit(n) {
+		hit := func(p Probability) bool { return (&chance{p, correlated{draws: s}}).hit(n) }
+		if hit(0) || !hit(Always) || draw > 0 && !hit(Probability(draw)) || draw > 1 && hit(Probability(draw-1)) {
 			t.Fatalf("draw %d at place %d is compared wrongly", draw, n)
 		}
 	}
@@ -107,7 +109,8 @@ func TestOvertakingIsNetems(t *testing.T) {
 	s := newStream(1, drawReorder)
 	for n := range uint64(10_000) {
 		draw := s.uint32(n)
-		at, below := overtaking{gap: 1, probability: draw, draws: s}, overtaking{gap: 1, probability: draw - 1, draws: s}
+		c := correlated{draws: s}
+		at, below := overtaking{gap: 1, probability: draw, draws: c}, overtaking{gap: 1, probability: draw - 1, draws: c}
 		if !at.next(n) || draw > 0 && below.next(n) {
 			t.Fatalf("draw %d at place %d is compared wrongly", draw, n)
 		}

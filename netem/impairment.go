@@ -16,34 +16,59 @@ type Path struct {
 // it. Its zero value does nothing.
 //
 // The fields are the parameters of Linux's netem, and each means what it means
-// there. Impairments compare with ==.
+// there; those that are an extension say so, and [Impairment.Extensions] names
+// those in use. Correlations are how much a draw depends on the one before, as
+// netem understands it; see [Impairment.Warnings] for what comes of it.
+// Impairments compare with ==.
 type Impairment struct {
 	// Delay is the one-way delay of every packet, up to MaxDelay.
 	Delay time.Duration
 	// Jitter is how much the delay varies: the half-width of a uniform
-	// distribution, the standard deviation of a normal one; up to MaxJitter.
-	// Packets overtake each other where it exceeds their spacing and there is
-	// no Rate.
+	// distribution, the unit of the others (the standard deviation of a normal
+	// one); up to MaxJitter. Packets overtake each other where it exceeds their
+	// spacing and there is no Rate.
 	Jitter time.Duration
+	// DelayCorrelation is of the jitter, and needs one.
+	DelayCorrelation Probability
+	// NoReorder holds back a packet that its jitter would let overtake the one
+	// before until that is due: jitter without reordering, as RFC 8868 has it
+	// beside the other kind. An extension.
+	NoReorder bool
 	// Distribution is the shape of the jitter. One other than Uniform needs
 	// both a delay and a jitter.
 	Distribution Distribution
 	// Loss is which packets are lost; nil for none.
 	Loss LossModel
+	// ECN marks packets that can be marked where they would be lost. It needs a
+	// Loss.
+	ECN bool
 	// Duplicate is the probability that a packet is doubled. The second copy
 	// meets loss, corruption and delay of its own.
-	Duplicate Probability
+	Duplicate            Probability
+	DuplicateCorrelation Probability
 	// Corrupt is the probability that one bit of a packet is flipped.
-	Corrupt Probability
+	Corrupt            Probability
+	CorruptCorrelation Probability
 	// Reorder is the probability that a packet goes ahead of all that are
 	// waiting, at once. It needs a Delay, or none would be waiting.
-	Reorder Probability
+	Reorder            Probability
+	ReorderCorrelation Probability
 	// Gap is the least distance between packets that go ahead: of the packets
 	// after one that did, Gap−1 cannot. 0 means 1. It needs Reorder.
 	Gap uint32
 	// Rate is the speed of the link; 0 for one without a limit, otherwise
 	// between MinRate and MaxRate.
 	Rate Rate
+	// Framing is what the link adds to packets before they take their time at
+	// the rate. It needs a Rate.
+	Framing Framing
+	// Queue is the queue in front of the link. An extension.
+	Queue Queue
+	// Trace is the name of a file that says when the link can deliver, in the
+	// place of a rate: Mahimahi's packet-delivery traces. An extension.
+	Trace string
+	// Slot is the grid on which packets leave.
+	Slot Slot
 	// Limit is how many packets may be queued, those that merely wait for their
 	// delay included. One that finds as many is dropped. 0 means DefaultLimit.
 	//
@@ -51,6 +76,9 @@ type Impairment struct {
 	// top: 100 ms of delay in the default limit caps the path at 10,000 packets
 	// a second.
 	Limit uint32
+	// Seed takes the place of the seed that the direction is given, so that this
+	// direction meets the same draws in every run. 0 for none.
+	Seed uint64
 }
 
 const (
@@ -64,13 +92,15 @@ const (
 	DefaultLimit = 1000
 )
 
-// ErrNotSupported marks what tc understands and this package does not.
+// ErrNotSupported marks what tc understands and this package does not. Nothing
+// is left of it at present.
 var ErrNotSupported = errors.New("not supported yet")
 
 // The refusals of tc, in its words (netem_parse_opt in tc/q_netem.c).
 var (
 	errReorderNeedsDelay       = errors.New("reordering not possible without specifying some delay: add delay TIME")
 	errGapNeedsReorder         = errors.New("gap specified without reorder probability: add reorder PERCENT")
+	errECNNeedsLoss            = errors.New("ecn requested without loss model: add loss PERCENT or another loss")
 	errDistributionNeedsJitter = errors.New("distribution specified but no latency and jitter values: want delay TIME JITTER, both above 0")
 )
 
@@ -93,9 +123,50 @@ func (i Impairment) Validate() error {
 		return errReorderNeedsDelay
 	case i.Reorder == 0 && i.Gap != 0:
 		return errGapNeedsReorder
+	case i.Reorder != 0 && i.NoReorder:
+		return errors.New("noreorder and reorder contradict each other: want one of them")
+	}
+	if i.Loss != nil {
+		if err := i.Loss.check(); err != nil {
+			return err
+		}
+	}
+	if i.ECN && (i.Loss == nil || i.Loss.canonical() == nil) {
+		return errECNNeedsLoss
+	}
+	if err := i.checkLink(); err != nil {
+		return err
+	}
+	return i.Slot.check()
+}
+
+func (i Impairment) checkLink() error {
+	if i.Rate != 0 {
+		if err := i.Rate.check(i.Rate.String()); err != nil {
+			return err
+		}
+	}
+	switch f := i.Framing; {
+	case f != Framing{} && i.Rate == 0:
+		return errors.New("rate overheads without a rate: add rate RATE")
+	case f.Packet < -MaxFraming || f.Packet > MaxFraming:
+		return fmt.Errorf("rate packet overhead %d is out of range: want %d to %d bytes", f.Packet, -MaxFraming, MaxFraming)
+	case f.Cell > MaxFraming:
+		return fmt.Errorf("rate cell size %d is out of range: want 0 to %d bytes", f.Cell, MaxFraming)
+	case f.Cell != 0 && (int64(f.CellOverhead) <= -int64(f.Cell) || f.CellOverhead > MaxFraming):
+		return fmt.Errorf("rate cell overhead %d is out of range: want %d to %d bytes for cells of %d", f.CellOverhead, 1-int64(f.Cell), MaxFraming, f.Cell)
+	}
+	if err := i.Queue.check(i); err != nil {
+		return err
+	}
+	if i.Trace == "" {
+		return nil
 	}
 	if i.Rate != 0 {
-		return i.Rate.check(i.Rate.String())
+		return errors.New("trace takes the place of a rate: want one of them")
+	}
+	if _, err := traceFiles.get(i.Trace); err != nil {
+		return fmt.Errorf("trace %w", err)
 	}
 	return nil
 }
@@ -126,14 +197,42 @@ func (i Impairment) QueueLimit() int {
 // the one that Parse returns.
 func (i Impairment) canonical() Impairment {
 	i.Distribution = i.Distribution.canonical()
+	if i.Jitter == 0 {
+		i.DelayCorrelation = 0
+	}
+	if i.Delay == 0 && i.Jitter == 0 {
+		i.NoReorder = false
+	}
 	if i.Loss != nil {
 		i.Loss = i.Loss.canonical()
 	}
-	if i.Reorder != 0 && i.Gap == 0 {
+	if i.Duplicate == 0 {
+		i.DuplicateCorrelation = 0
+	}
+	if i.Corrupt == 0 {
+		i.CorruptCorrelation = 0
+	}
+	if i.Reorder == 0 {
+		i.ReorderCorrelation = 0
+	} else if i.Gap == 0 {
 		i.Gap = 1
 	}
+	i.Framing = i.Framing.canonical()
+	i.Queue = i.Queue.canonical()
+	i.Slot = i.Slot.canonical()
 	if i.Limit == DefaultLimit {
 		i.Limit = 0
 	}
 	return i
+}
+
+// effectiveDuplicateCorrelation is what tc tells the kernel: it sends the
+// correlation of duplicates along with another and forgets it where there is
+// none (netem_parse_opt does not count it; so does iproute2 6.1).
+func (i Impairment) effectiveDuplicateCorrelation() Probability {
+	_, loss := i.Loss.(CorrelatedLoss)
+	if loss || i.DelayCorrelation != 0 || i.CorruptCorrelation != 0 || i.ReorderCorrelation != 0 {
+		return i.DuplicateCorrelation
+	}
+	return 0
 }

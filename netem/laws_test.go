@@ -299,3 +299,42 @@ func TestLimitCapsTheDelayLine(t *testing.T) {
 		}
 	}
 }
+
+// TestDelaysFollowTheirQuantileFunction: Kolmogorov's distance between a million
+// delays and the law, of which a true sample exceeds 2.70/√n once in 10⁶ times
+// (2·exp(−2·2.70²)). The steps of a table of 4096 are a tenth of that.
+func TestDelaysFollowTheirQuantileFunction(t *testing.T) {
+	cut := func(p float64) float64 { return min(paretoQuantile(p), 4) }
+	for _, c := range []struct {
+		spec     string
+		quantile func(p float64) float64
+		to       float64 // where the table is cut
+	}{
+		{"delay 100ms 10ms", func(p float64) float64 { return 2*p - 1 }, 1},
+		{"delay 100ms 10ms distribution normal", normalQuantile, 0.9997},
+		{"delay 100ms 10ms distribution pareto", cut, 0.985},
+		{"delay 100ms 10ms distribution paretonormal", func(p float64) float64 { return normalQuantile(p)/4 + 3*cut(p)/4 }, 0.9997},
+		{"delay 100ms 10ms 40%", func(p float64) float64 { return 2*p - 1 }, 1},
+		{"delay 100ms 10ms 40% distribution pareto", cut, 0.985},
+	} {
+		delays := make([]float64, lawPackets)
+		send(t, c.spec, time.Second, func(n int, now int64, v *Verdict) {
+			delays[n] = (float64(v.Copies[0].Due-now) - 100e6) / 10e6
+		})
+		slices.Sort(delays)
+		distance := 0.0
+		for k := 1; k < 4000; k++ {
+			p := float64(k) / 4000
+			if p > c.to {
+				break
+			}
+			below, _ := slices.BinarySearch(delays, c.quantile(p))
+			distance = max(distance, math.Abs(float64(below)/lawPackets-p))
+		}
+		x := distance * math.Sqrt(lawPackets)
+		t.Logf("%s: distance %.5f, %.2f/√n", c.spec, distance, x)
+		if x > 2.70 {
+			t.Errorf("%s: distance %.5f, %.2f/√n", c.spec, distance, x)
+		}
+	}
+}

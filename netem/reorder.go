@@ -11,11 +11,11 @@ type overtaking struct {
 	gap         uint32 // 0: none overtake
 	delayed     uint32 // packets delayed since the last that overtook: netem's counter
 	probability uint32
-	draws       stream
+	draws       correlated
 }
 
 func newOvertaking(i Impairment, seed uint64) overtaking {
-	return overtaking{gap: i.Gap, probability: uint32(i.Reorder), draws: newStream(seed, drawReorder)}
+	return overtaking{gap: i.Gap, probability: uint32(i.Reorder), draws: newCorrelated(seed, drawReorder, i.ReorderCorrelation)}
 }
 
 // next reports whether the copy at place n overtakes. Of the packets after one

@@ -244,3 +244,22 @@ func (r Rate) String() string {
 	}
 	return strconv.FormatUint(uint64(r), 10) + names[n]
 }
+
+// sizeUnits are those of get_size in iproute2: multiples of 1024, of bytes or
+// of bits.
+var sizeUnits = []unit{
+	{"", 1}, {"b", 1},
+	{"k", 1 << 10}, {"kb", 1 << 10}, {"m", 1 << 20}, {"mb", 1 << 20}, {"g", 1 << 30}, {"gb", 1 << 30},
+	{"kbit", 1 << 7}, {"mbit", 1 << 17}, {"gbit", 1 << 27},
+}
+
+// parseSize reads a number of bytes as tc does: "1500", "64k", "1mb".
+func parseSize(word string) (uint32, error) {
+	number, name, ok := splitNumber(word)
+	scale, known := findUnit(sizeUnits, name)
+	bytes := math.Trunc(number * scale)
+	if !ok || !known || !(bytes >= 0 && bytes <= math.MaxInt32) {
+		return 0, fmt.Errorf("%q is not a size: want a number of bytes from 0 to %d, or with k, m or g", word, math.MaxInt32)
+	}
+	return uint32(bytes), nil
+}

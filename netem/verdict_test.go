@@ -29,7 +29,8 @@ func TestConservation(t *testing.T) {
 			now += rapid.Int64Range(0, 1e9).Draw(t, "step")
 			length := rapid.IntRange(14, 65_549).Draw(t, "length")
 			backlog := rapid.OneOf(rapid.IntRange(0, 3), rapid.Just(i.QueueLimit()-1), rapid.Just(i.QueueLimit())).Draw(t, "backlog")
-			d.Admit(now, length, backlog, &v)
+			capable := rapid.Bool().Draw(t, "capable")
+			d.Decide(now, Packet{Length: length, ECNCapable: capable}, backlog, &v)
 
 			copies := 1
 			if v.Duplicated {
@@ -38,7 +39,7 @@ func TestConservation(t *testing.T) {
 			if v.N < 0 || v.Lost < 0 || v.Dropped < 0 || v.N+v.Lost+v.Dropped != copies {
 				t.Fatalf("%s: copies unaccounted for: %+v", i, v)
 			}
-			if full := backlog >= i.QueueLimit(); full && v.N > 0 || !full && v.Dropped > 0 {
+			if full := backlog >= i.QueueLimit(); full && v.N > 0 || !full && v.Dropped > 0 && i.Queue.Kind != CoDel {
 				t.Fatalf("%s: backlog %d, %+v", i, backlog, v)
 			}
 			if v.Lost > 0 && i.Loss == nil || v.Duplicated && i.Duplicate == 0 {
@@ -52,6 +53,12 @@ func TestConservation(t *testing.T) {
 					continue
 				}
 				if c.Ahead && (i.Reorder == 0 || c.Due != now) {
+					t.Fatalf("%s at %d: %+v", i, now, v)
+				}
+				if c.Mark && (!i.ECN || !capable) || v.Lost > 0 && i.ECN && capable {
+					t.Fatalf("%s, capable %v: %+v", i, capable, v)
+				}
+				if c.Queued < 0 || c.Queued > 0 && (i.Rate == 0 || c.Due < now+c.Queued) {
 					t.Fatalf("%s at %d: %+v", i, now, v)
 				}
 				if c.Corrupt && i.Corrupt == 0 {
@@ -309,31 +316,63 @@ func TestImpairmentsDoNotDisturbEachOther(t *testing.T) {
 }
 
 func TestAdmitDoesNotAllocate(t *testing.T) {
-	d := NewDirection(parse(t, everything), 1)
-	var v Verdict
-	now := int64(0)
-	if n := testing.AllocsPerRun(1000, func() { now += 1e6; d.Admit(now, 1000, 0, &v) }); n != 0 {
-		t.Errorf("%v allocations a packet", n)
+	for _, m := range models {
+		for _, options := range [][]Option{nil, {WithFate(FateByTime)}} {
+			spec := m.spec(t)
+			d := NewDirection(parse(t, spec), 1, options...)
+			var v Verdict
+			now := int64(0)
+			if n := testing.AllocsPerRun(1000, func() { now += 1e6; d.Decide(now, Packet{1000, true}, 0, &v) }); n != 0 {
+				t.Errorf("%s: %v allocations a packet", spec, n)
+			}
+		}
 	}
 }
 
-const everything = "delay 20ms 5ms distribution normal loss 2% duplicate 1% corrupt 1% reorder 5% gap 3 rate 100mbit limit 5000"
+const everything = "delay 20ms 5ms 10% distribution paretonormal loss gemodel 2% 25% 90% 0.1% ecn duplicate 1% 5% corrupt 1% 5% reorder 5% 5% gap 3 rate 100mbit 4 48 5 queue codel slot 1ms 2ms packets 40 limit 5000"
+
+// A modelSpec is a kind of impairment by itself.
+type modelSpec struct{ name, words string }
+
+var models = []modelSpec{
+	{"clean", ""},
+	{"loss", "delay 20ms loss 2%"},
+	{"loss-correlated", "loss 20% 25%"},
+	{"gemodel", "loss gemodel 1% 10%"},
+	{"state", "loss state 3% 40% 10% 60% 0.2%"},
+	{"list", "loss list 10,20-25,100-100000"},
+	{"ecn", "loss 10% ecn"},
+	{"jitter", "delay 20ms 5ms"},
+	{"normal", "delay 20ms 5ms distribution normal"},
+	{"pareto", "delay 20ms 5ms 25% distribution pareto"},
+	{"noreorder", "delay 20ms 5ms noreorder"},
+	{"reorder", "delay 20ms reorder 10% 20% gap 3"},
+	{"cells", "rate 10mbit 4 48 5"},
+	{"tbf", "rate 10mbit queue tbf 15000"},
+	{"codel", "rate 7mbit queue codel"},
+	{"slot", "slot 2ms 5ms packets 3"},
+	{"slot-normal", "slot distribution normal 5ms 1ms"},
+	{"trace", "trace"},
+	{"everything", everything},
+}
+
+func (m modelSpec) spec(t testing.TB) string {
+	if m.words == "trace" {
+		return "trace " + file(t, "model.trace", "1\n1\n2\n4\n9\n")
+	}
+	return m.words
+}
 
 func BenchmarkAdmit(b *testing.B) {
-	for _, c := range []struct{ name, spec string }{
-		{"clean", ""},
-		{"loss", "delay 20ms loss 2%"},
-		{"jitter", "delay 20ms 5ms"},
-		{"everything", everything},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			d := NewDirection(parse(b, c.spec), 1)
+	for _, m := range models {
+		b.Run(m.name, func(b *testing.B) {
+			d := NewDirection(parse(b, m.spec(b)), 1)
 			var v Verdict
 			now := int64(0)
 			b.ReportAllocs()
 			for b.Loop() {
 				now += 1e6
-				d.Admit(now, 1000, 0, &v)
+				d.Decide(now, Packet{Length: 1000}, 0, &v)
 			}
 		})
 	}

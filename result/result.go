@@ -75,24 +75,34 @@ type Environment struct {
 
 // Plan is the experiment as it was really run.
 type Plan struct {
-	Count         int64   `json:"count"` // messages scheduled a direction; 0: bounded by DurationNS alone
-	DurationNS    int64   `json:"duration_ns"`
-	SizeBytes     int     `json:"size_bytes"` // of one message, header included
-	RatePerS      float64 `json:"rate_per_s"` // 0: saturate
-	Saturate      bool    `json:"saturate"`
-	Arrival       string  `json:"arrival"`
-	Burst         int     `json:"burst,omitempty"`
-	Direction     string  `json:"direction"`
-	Pattern       string  `json:"pattern"`
-	Connection    string  `json:"connection"`
-	NetemUp       string  `json:"netem_up"`     // tc netem arguments; "" is a clean path
-	NetemDown     string  `json:"netem_down"`   //
-	PathDefault   bool    `json:"path_default"` // no path flag was given
-	Congestion    string  `json:"congestion"`   // as read back from the socket; "" where the protocol has none
-	NoDelay       bool    `json:"no_delay"`
-	SendBuffer    int     `json:"send_buffer"`    // asked for; 0: the system's default
-	ReceiveBuffer int     `json:"receive_buffer"` //
-	Command       string  `json:"command"`        // the command line that makes this experiment again
+	Count         int64        `json:"count"` // messages scheduled a direction; 0: bounded by DurationNS alone
+	DurationNS    int64        `json:"duration_ns"`
+	SizeBytes     int          `json:"size_bytes"` // of one message, header included
+	RatePerS      float64      `json:"rate_per_s"` // 0: saturate
+	Saturate      bool         `json:"saturate"`
+	Arrival       string       `json:"arrival"`
+	Burst         int          `json:"burst,omitempty"`
+	Direction     string       `json:"direction"`
+	Pattern       string       `json:"pattern"`
+	Connection    string       `json:"connection"`
+	NetemUp       string       `json:"netem_up"`   // tc netem arguments; "" is a clean path
+	NetemDown     string       `json:"netem_down"` //
+	Fate          string       `json:"fate"`       // losses go by "packet" or by "time"
+	Timeline      []PlanChange `json:"timeline,omitempty"`
+	PathDefault   bool         `json:"path_default"` // no path flag was given
+	Congestion    string       `json:"congestion"`   // as read back from the socket; "" where the protocol has none
+	NoDelay       bool         `json:"no_delay"`
+	SendBuffer    int          `json:"send_buffer"`    // asked for; 0: the system's default
+	ReceiveBuffer int          `json:"receive_buffer"` //
+	Command       string       `json:"command"`        // the command line that makes this experiment again
+}
+
+// PlanChange is the path's conditions from an instant on, counted from the
+// first packet that crosses it.
+type PlanChange struct {
+	AtNS      int64  `json:"at_ns"`
+	NetemUp   string `json:"netem_up"`
+	NetemDown string `json:"netem_down"`
 }
 
 // Setup is what had to happen before the first message.

@@ -62,7 +62,7 @@ func (p *program) labExec(c *cli.Context, args []string) error {
 	if len(args) == 0 {
 		return usage(errNoProgram)
 	}
-	path, _, err := pathFrom(c)
+	at, err := pathFrom(c)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (p *program) labExec(c *cli.Context, args []string) error {
 	}
 	// The terminal's interrupt reaches the program by itself.
 	ctx := context.WithoutCancel(c.Context)
-	l, err := lab.Start(ctx, lab.Config{Path: path, Seed: seed})
+	l, err := lab.Start(ctx, lab.Config{Path: at.path, Seed: seed, Fate: at.fate, Changes: at.changes})
 	if err != nil {
 		return err
 	}

@@ -97,11 +97,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		ExitErrHandler:       func(*cli.Context, error) {}, // cli.Exit would skip what is deferred
 		OnUsageError:         func(_ *cli.Context, err error, _ bool) error { return usage(err) },
 		Commands: []*cli.Command{
-			p.runCommand(), p.serveCommand(), p.labCommand(), p.doctorCommand(), manCommand(),
+			p.runCommand(), p.serveCommand(), p.labCommand(), p.netemCommand(), p.doctorCommand(), manCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usagef("%q is not a command; known: run, serve, lab, doctor (netcmp --help)", c.Args().First())
+				return usagef("%q is not a command; known: run, serve, lab, netem, doctor (netcmp --help)", c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -109,7 +109,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	for _, c := range app.Commands {
 		usageErrors(c)
 	}
-	return p.code(app.RunContext(ctx, args))
+	return p.code(app.RunContext(ctx, joinChanges(args)))
 }
 
 // usageErrors makes a wrong flag of a command one line, and not its help.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -21,8 +22,8 @@ const pathCategory = "Path, in the words of tc netem (each way; delay is one-way
 var impairments = []struct{ name, usage string }{
 	{"delay", "one-way delay, `TIME` as 20ms"},
 	{"jitter", "variation of the delay, `TIME`"},
-	{"distribution", "of the jitter: uniform or normal"},
-	{"loss", "random loss, `PERCENT` as 2%"},
+	{"distribution", "of the jitter: uniform, normal, pareto, paretonormal or a `FILE` of tc's"},
+	{"loss", "random loss, `PERCENT` as 2%; other models by --netem"},
 	{"duplicate", "duplicated packets, `PERCENT`"},
 	{"corrupt", "packets with a flipped bit, `PERCENT`"},
 	{"reorder", "packets that skip the delay, `PERCENT`"},
@@ -37,20 +38,113 @@ func pathFlags() []cli.Flag {
 		flags = append(flags, &cli.StringFlag{Name: i.name, Usage: i.usage, Category: pathCategory})
 	}
 	return append(flags,
-		&cli.StringFlag{Name: "netem", Usage: "the whole path as tc netem `ARGUMENTS`: 'delay 20ms 5ms loss 1%'", Category: pathCategory},
+		&cli.StringFlag{Name: "netem", Usage: "the whole path as tc netem `ARGUMENTS`: 'delay 20ms 5ms loss gemodel 1% 10%'", Category: pathCategory},
 		&cli.StringFlag{Name: "netem-up", Usage: "`ARGUMENTS` for client to server alone", Category: pathCategory},
 		&cli.StringFlag{Name: "netem-down", Usage: "`ARGUMENTS` for server to client alone", Category: pathCategory},
+		&cli.StringFlag{Name: "profile", Usage: "a path by `NAME`: netcmp netem profiles", Category: pathCategory},
 		&cli.BoolFlag{Name: "clean", Usage: "a path that does nothing to packets", Category: pathCategory},
+		&cli.StringFlag{Name: "trace-up", Usage: "the link's capacity, client to server, as a packet-delivery trace in `FILE` (Mahimahi's format)", Category: pathCategory},
+		&cli.StringFlag{Name: "trace-down", Usage: "the same, server to client, in `FILE`", Category: pathCategory},
+		&cli.StringSliceFlag{Name: "at", Usage: "a change in the middle, `TIME ARGUMENTS` as --at 5s 'loss 100%'; repeatable", Category: pathCategory},
+		&cli.StringFlag{Name: "timeline", Usage: "`FILE` with such changes, one a line: TIME [up|down] ARGUMENTS", Category: pathCategory},
+		&cli.StringFlag{Name: "fate", Value: string(netem.FateByPacket), Usage: "losses go by packet, or by time: then every protocol meets the same bursts", Category: pathCategory},
 		&cli.StringFlag{Name: "engine", Value: "auto", Usage: "what makes the path: auto, emulator, none (loopback)", Category: pathCategory},
 		&cli.StringFlag{Name: "seed", Usage: "`NUMBER` from which all chance is drawn; printed always (random)", Category: pathCategory},
 	)
 }
 
-// pathFrom makes the path that the flags ask for; byDefault says that none
-// did.
-func pathFrom(c *cli.Context) (p netem.Path, byDefault bool, err error) {
+// conditions are a path as the flags ask for it.
+type conditions struct {
+	path      netem.Path
+	byDefault bool // no flag asked for it
+	fate      netem.Fate
+	changes   []netem.Change
+}
+
+// wholePaths are the flags of which one makes the whole path.
+var wholePaths = []string{"netem", "profile", "clean"}
+
+// pathFrom makes the path that the flags ask for.
+func pathFrom(c *cli.Context) (x conditions, err error) {
+	if x.path, x.byDefault, err = steadyPathFrom(c); err != nil {
+		return x, err
+	}
+	if x.fate, err = netem.ParseFate(c.String("fate")); err != nil {
+		return x, usagef("--fate: %w", err)
+	}
+	if c.IsSet("timeline") && c.IsSet("at") {
+		return x, usagef("--timeline has all the changes: --at cannot stand beside it")
+	}
+	lines := c.StringSlice("at")
+	if c.IsSet("timeline") {
+		b, err := os.ReadFile(c.String("timeline"))
+		if err != nil {
+			return x, usagef("--timeline: %w", err)
+		}
+		lines = strings.Split(string(b), "\n")
+	}
+	if x.changes, err = x.path.Timeline(lines); err != nil {
+		return x, usage(err)
+	}
+	return x, nil
+}
+
+// steadyPathFrom makes the path as it begins.
+func steadyPathFrom(c *cli.Context) (p netem.Path, byDefault bool, err error) {
+	spec, given, err := wordsFrom(c)
+	if err != nil {
+		return p, false, err
+	}
+	for _, name := range wholePaths {
+		if c.IsSet(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	oneWay := c.IsSet("netem-up") || c.IsSet("netem-down")
+	traced := c.IsSet("trace-up") || c.IsSet("trace-down")
+	switch {
+	case len(given) > 1 && (c.IsSet("netem") || c.IsSet("profile") || c.Bool("clean")):
+		return p, false, usagef("%s is the whole path: %s cannot stand beside it", given[len(given)-1], given[0])
+	case c.Bool("clean") && oneWay:
+		return p, false, usagef("--clean is a path that does nothing: --netem-up and --netem-down cannot stand beside it")
+	case c.IsSet("netem"):
+		spec = c.String("netem")
+	case !oneWay && !traced && len(given) == 0:
+		spec, byDefault = defaultPath, true
+	}
+	up, down := spec, spec
+	if c.IsSet("profile") {
+		x, err := netem.LookupProfile(c.String("profile"))
+		if err != nil {
+			return p, false, usagef("--profile: %w", err)
+		}
+		up, down = x.Path.Up.String(), x.Path.Down.String()
+	}
+	for _, way := range []struct {
+		name string
+		spec *string
+		to   *netem.Impairment
+	}{{"up", &up, &p.Up}, {"down", &down, &p.Down}} {
+		if c.IsSet("netem-" + way.name) {
+			*way.spec = c.String("netem-" + way.name)
+		}
+		if file := c.String("trace-" + way.name); file != "" {
+			if strings.ContainsAny(file, " \t\n") {
+				return p, false, usagef("--trace-%s %q: the name of a trace may not hold spaces", way.name, file)
+			}
+			*way.spec += " trace " + file
+		}
+		if *way.to, err = netem.Parse(*way.spec); err != nil {
+			return p, false, usage(fmt.Errorf("path %q: %w", strings.TrimSpace(*way.spec), err))
+		}
+	}
+	return p, byDefault, nil
+}
+
+// wordsFrom makes a specification out of the flags that are words of tc netem,
+// and names those that were given.
+func wordsFrom(c *cli.Context) (spec string, given []string, err error) {
 	var words []string
-	var given []string
 	for _, i := range impairments {
 		if !c.IsSet(i.name) {
 			continue
@@ -58,47 +152,38 @@ func pathFrom(c *cli.Context) (p netem.Path, byDefault bool, err error) {
 		given = append(given, "--"+i.name)
 		value := c.String(i.name)
 		if strings.ContainsAny(value, " \t") || value == "" {
-			return p, false, usagef("--%s %q: one value, without spaces; --netem takes whole tc netem arguments", i.name, value)
+			return "", nil, usagef("--%s %q: one value, without spaces; --netem takes whole tc netem arguments", i.name, value)
 		}
-		switch i.name {
-		case "jitter":
+		if i.name == "jitter" {
 			if !c.IsSet("delay") {
-				return p, false, usagef("--jitter varies the delay: give --delay, too")
+				return "", nil, usagef("--jitter varies the delay: give --delay, too")
 			}
 			words = append(words, value) // stands behind the delay
-		case "gap":
-			words = append(words, "gap", value)
-		default:
+		} else {
 			words = append(words, i.name, value)
 		}
 	}
-	spec := strings.Join(words, " ")
-	whole := c.IsSet("netem")
-	oneWay := c.IsSet("netem-up") || c.IsSet("netem-down")
-	switch {
-	case whole && len(given) > 0:
-		return p, false, usagef("--netem is the whole path: %s cannot stand beside it", given[0])
-	case c.Bool("clean") && (whole || oneWay || len(given) > 0):
-		return p, false, usagef("--clean is a path that does nothing: no other path flag can stand beside it")
-	case whole:
-		spec = c.String("netem")
-	case !c.Bool("clean") && !oneWay && len(given) == 0:
-		spec, byDefault = defaultPath, true
+	return strings.Join(words, " "), given, nil
+}
+
+// joinChanges makes one argument of the two behind --at, TIME and ARGUMENTS,
+// where they are two.
+func joinChanges(args []string) []string {
+	var all []string
+	for n := 0; n < len(args); n++ {
+		if args[n] == "--" {
+			return append(all, args[n:]...)
+		}
+		all = append(all, args[n])
+		if args[n] != "--at" && args[n] != "-at" || n+2 >= len(args) {
+			continue
+		}
+		if t, rest := args[n+1], args[n+2]; !strings.Contains(t, " ") && !strings.HasPrefix(rest, "-") {
+			all = append(all, t+" "+rest)
+			n += 2
+		}
 	}
-	up, down := spec, spec
-	if c.IsSet("netem-up") {
-		up = c.String("netem-up")
-	}
-	if c.IsSet("netem-down") {
-		down = c.String("netem-down")
-	}
-	if p.Up, err = netem.Parse(up); err != nil {
-		return p, false, usage(fmt.Errorf("path %q: %w", up, err))
-	}
-	if p.Down, err = netem.Parse(down); err != nil {
-		return p, false, usage(fmt.Errorf("path %q: %w", down, err))
-	}
-	return p, byDefault, nil
+	return all
 }
 
 func engineFrom(c *cli.Context) (experiment.Engine, error) {

@@ -127,9 +127,11 @@ func configFrom(c *cli.Context) (x experiment.Config, err error) {
 	if x.Spec, err = specFrom(c, x.Seed); err != nil {
 		return x, err
 	}
-	if x.Path, x.PathDefault, err = pathFrom(c); err != nil {
+	p, err := pathFrom(c)
+	if err != nil {
 		return x, err
 	}
+	x.Path, x.PathDefault, x.Fate, x.Changes = p.path, p.byDefault, p.fate, p.changes
 	if x.Engine, err = engineFrom(c); err != nil {
 		return x, err
 	}

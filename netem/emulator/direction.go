@@ -20,30 +20,45 @@ type sink interface {
 // goroutine of Emulator.Run owns it.
 type direction struct {
 	clean   bool
+	limited bool
 	verdict *netem.Direction
 	last    int64 // when the last packet came
 	line    delayLine
 	pool    pool
 	out     sink
+	// Shared by both directions; nil is one without changes.
+	timeline *timeline
 
 	counts     result.LinkDirection
 	datagrams  datagrams
 	delayError *hdrhistogram.Histogram // ns
+	queueing   *hdrhistogram.Histogram // ns at the bottleneck; empty without one
 
 	// Here, so that nothing is allocated for each frame.
 	current train // the one being admitted
 	head    [offloadSize + maxHeader]byte
-	scratch [frameSize]byte // a corrupted packet on its way out
+	scratch [frameSize]byte // a packet that was altered, on its way out
 }
 
-func newDirection(i netem.Impairment, seed uint64, out sink) *direction {
+func newDirection(i netem.Impairment, seed uint64, out sink, options ...netem.Option) *direction {
 	return &direction{
 		clean:      i.IsClean(),
-		verdict:    netem.NewDirection(i, seed),
+		limited:    limited(i),
+		verdict:    netem.NewDirection(i, seed, options...),
 		last:       math.MinInt64,
 		out:        out,
 		delayError: hdrhistogram.New(1, 60_000_000_000, 3),
+		queueing:   hdrhistogram.New(1, 3_600_000_000_000, 3),
 	}
+}
+
+// limited says whether there is a bottleneck to wait for.
+func limited(i netem.Impairment) bool { return i.Rate > 0 || i.Trace != "" }
+
+// change is what the path does from here on.
+func (d *direction) change(i netem.Impairment) {
+	d.clean, d.limited = false, limited(i) // the packets that wait may not be overtaken
+	d.verdict.Change(i)
 }
 
 // admit takes in a frame that reached the path at the instant at; now is when
@@ -64,6 +79,7 @@ func (d *direction) admit(at, now int64, off offload, frame []byte) {
 	d.last = at
 	for d.letGo(at, now) {
 	}
+	d.timeline.advance(at)
 
 	d.counts.Packets += int64(t.count)
 	for i := range t.count {
@@ -81,8 +97,10 @@ func (d *direction) admit(at, now int64, off offload, frame []byte) {
 	}
 	j := joiner{d: d, t: t, at: at, now: now}
 	var v netem.Verdict
+	packet := netem.Packet{ECNCapable: t.ecnCapable()}
 	for i := range t.count {
-		d.verdict.Admit(at, t.length(i), d.line.packets+j.waiting(), &v)
+		packet.Length = t.length(i)
+		d.verdict.Decide(at, packet, d.line.packets+j.waiting(), &v)
 		d.counts.Lost += int64(v.Lost)
 		d.counts.QueueDropped += int64(v.Dropped)
 		if v.Duplicated {
@@ -97,7 +115,15 @@ func (d *direction) admit(at, now int64, off offload, frame []byte) {
 			}
 			if copied.Corrupt {
 				d.counts.Corrupted++
-				harm[c] = j.corrupt(i, copied)
+			}
+			if copied.Mark {
+				d.counts.Marked++
+			}
+			if d.limited {
+				_ = d.queueing.RecordValue(max(copied.Queued, 1)) // beyond an hour: not recorded
+			}
+			if copied.Corrupt || copied.Mark {
+				harm[c] = j.alter(i, copied)
 			} else {
 				j.add(i, copied)
 			}
@@ -180,15 +206,21 @@ func (j *joiner) flush() {
 	}
 }
 
-// corrupt damages a copy of packet i and lets it go its way.
-func (j *joiner) corrupt(i int, c *netem.Copy) damage {
+// alter marks or damages a copy of packet i and lets it go its way.
+func (j *joiner) alter(i int, c *netem.Copy) (harm damage) {
 	j.flush()
 	packet := j.t.wire(i, j.d.scratch[:])
-	at, mask := c.Flip(len(packet))
-	packet[at] ^= mask
+	if c.Mark {
+		mark(packet[j.t.network:], j.t.ipv6)
+	}
+	if c.Corrupt {
+		at, mask := c.Flip(len(packet))
+		packet[at] ^= mask
+		harm = j.t.damage(at, mask)
+	}
 	t := train{frame: packet, header: len(packet), count: 1}
 	j.d.dispatch(&t, run{due: c.Due, count: 1}, j.at, j.now, nil)
-	return j.t.damage(at, mask)
+	return harm
 }
 
 // dispatch sends r, packets of t that came at the instant at, on if they are
@@ -259,12 +291,13 @@ func (d *direction) tally() result.LinkDirection {
 	c := d.counts
 	c.InFlight = int64(d.line.packets)
 	c.Datagrams = d.datagrams.tally()
-	if d.delayError.TotalCount() > 0 {
-		c.DelayErrorNS = &result.Quantiles{
-			P50: d.delayError.ValueAtQuantile(50),
-			P99: d.delayError.ValueAtQuantile(99),
-			Max: d.delayError.Max(),
-		}
-	}
+	c.DelayErrorNS, c.QueueDelayNS = quantiles(d.delayError), quantiles(d.queueing)
 	return c
+}
+
+func quantiles(h *hdrhistogram.Histogram) *result.Quantiles {
+	if h.TotalCount() == 0 {
+		return nil
+	}
+	return &result.Quantiles{P50: h.ValueAtQuantile(50), P99: h.ValueAtQuantile(99), Max: h.Max()}
 }

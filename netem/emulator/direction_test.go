@@ -217,7 +217,7 @@ func TestDirectionIsItsReference(t *testing.T) {
 				want.InFlight = int64(len(model.waiting))
 				want.Refused = s.refused
 				got := d.tally()
-				got.DelayErrorNS = nil
+				got.DelayErrorNS, got.QueueDelayNS = nil, nil
 				if got != want {
 					t.Fatalf("%s, %s:\n got %+v\nwant %+v", i, kind, got, want)
 				}

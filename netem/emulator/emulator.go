@@ -30,6 +30,16 @@ import (
 	"netcmp/result"
 )
 
+// Config is a path to be made.
+type Config struct {
+	Path netem.Path
+	Seed uint64     // reaches every draw
+	Fate netem.Fate // by packet or by time; zero is by packet
+	// Changes follow each other in time. They count from the first packet of
+	// the path, and one takes hold of the packets that come from then on.
+	Changes []netem.Change
+}
+
 // Emulator is the path between two interfaces.
 type Emulator struct {
 	ends     [2]*end     // client's side, server's side
@@ -51,18 +61,19 @@ type end struct {
 // other end's turn: a fraction of a millisecond.
 const turn = 16
 
-// New makes the path p between the client's and the server's interface. The
-// seed reaches every draw. The emulator owns the devices from here on.
-func New(client, server *Device, p netem.Path, seed uint64) (*Emulator, error) {
+// New makes a path between the client's and the server's interface. The
+// emulator owns the devices from here on.
+func New(client, server *Device, c Config) (*Emulator, error) {
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
+	fate := netem.WithFate(c.Fate)
+	up := newDirection(c.Path.Up, netem.DirectionSeed(c.Seed, true), server, fate)
+	down := newDirection(c.Path.Down, netem.DirectionSeed(c.Seed, false), client, fate)
+	newTimeline(c.Changes, up, down)
 	return &Emulator{
-		ends: [2]*end{
-			{client, newDirection(p.Up, netem.DirectionSeed(seed, true), server)},
-			{server, newDirection(p.Down, netem.DirectionSeed(seed, false), client)},
-		},
+		ends:     [2]*end{{client, up}, {server, down}},
 		wake:     wake,
 		requests: make(chan func(), 1),
 		done:     make(chan struct{}),

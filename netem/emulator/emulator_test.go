@@ -111,7 +111,7 @@ func TestSend(t *testing.T) {
 // TestEmulator carries frames both ways, tells of it, and ends.
 func TestEmulator(t *testing.T) {
 	client, server := newFakeDevice(t), newFakeDevice(t)
-	e, err := New(client.Device, server.Device, netem.Path{Down: impairment(t, "loss 100%")}, 1)
+	e, err := New(client.Device, server.Device, Config{Path: netem.Path{Down: impairment(t, "loss 100%")}, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestEmulator(t *testing.T) {
 // TestCallCanBeTakenBack: who sees that it was called finds the eventfd written
 // to. One that is written to afterwards would keep Run from sleeping.
 func TestCallCanBeTakenBack(t *testing.T) {
-	e, err := New(newFakeDevice(t).Device, newFakeDevice(t).Device, netem.Path{}, 1)
+	e, err := New(newFakeDevice(t).Device, newFakeDevice(t).Device, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,45 @@
+package netem
+
+import (
+	"testing"
+	"time"
+)
+
+// TestLongestHold: packets far apart are never held for longer, and nearly as long.
+func TestLongestHold(t *testing.T) {
+	up := file(t, "up.trace", "1\n5\n5\n25\n40\n")
+	for _, c := range []struct {
+		spec   string
+		length int
+		want   time.Duration
+		near   float64 // share of it that is reached
+	}{
+		{"", 1000, 0, 1},
+		{"delay 20ms", 1000, 20 * time.Millisecond, 1},
+		{"delay 20ms 5ms", 1000, 25 * time.Millisecond, 0.99},
+		{"delay 20ms 5ms distribution pareto", 1000, 40 * time.Millisecond, 0.99},
+		{"delay 10ms rate 1mbit 0 48 5", 1514, 10*time.Millisecond + 32*53*8*time.Microsecond, 1},
+		{"slot 2ms 8ms", 1000, 8 * time.Millisecond, 0.99},
+		{"delay 5ms slot 3ms", 1000, 8 * time.Millisecond, 1},
+		{"slot distribution pareto 5ms 1ms", 1000, 9 * time.Millisecond, 0.99},
+		{"trace " + up, 1514, 20 * time.Millisecond, 0.9},
+		{"delay 1ms trace " + up, 1515, 41 * time.Millisecond, 0.8},
+	} {
+		i := parse(t, c.spec)
+		got := i.LongestHold(c.length)
+		if d := got - c.want; d < -time.Microsecond || d > 4*time.Microsecond {
+			t.Errorf("%s: %v, want %v", c.spec, got, c.want)
+		}
+		d := NewDirection(i, 3)
+		var v Verdict
+		longest := int64(0)
+		for n := range int64(20_000) {
+			now := n * 200_300_000 // far apart, and at every time of the trace
+			d.Admit(now, c.length, 0, &v)
+			longest = max(longest, v.Copies[0].Due-now)
+		}
+		if longest > got.Nanoseconds() || float64(longest) < c.near*float64(got) {
+			t.Errorf("%s: held for up to %v, LongestHold says %v", c.spec, time.Duration(longest), got)
+		}
+	}
+}
