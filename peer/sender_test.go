@@ -14,7 +14,7 @@ import (
 
 func newSender(f *fake, p workload.Plan) (*sender, *fakeConn, *fakeConn) {
 	near, far := f.pair()
-	return &sender{conn: near, plan: p.WithDefaults(), session: 1, interval: time.Second}, near, far
+	return &sender{conn: near, plan: p.WithDefaults(), session: 1, interval: time.Second, flow: true}, near, far
 }
 
 // What falls due while the transport takes nothing is late on its account,

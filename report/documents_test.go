@@ -221,6 +221,21 @@ func nulls() *result.Document {
 	}
 }
 
+// blackout is a path that changes in the middle, with a bottleneck.
+func blackout() *result.Document {
+	d := withPath(base("udp"), "delay 20ms rate 2mbit")
+	lose(d, &d.Measured, 250)
+	d.Plan.Fate = "time"
+	for i := range 6 {
+		d.Plan.Timeline = append(d.Plan.Timeline, result.PlanChange{
+			AtNS: int64(500+100*i) * ms, NetemUp: "delay 20ms loss 100% rate 2mbit", NetemDown: "delay 20ms rate 2mbit",
+		})
+	}
+	d.Link.Up.QueueDelayNS = &result.Quantiles{P50: 12_300_000, P99: 98_700_000, Max: 101_000_000}
+	d.Link.Down.Marked = 7
+	return d
+}
+
 func overrun() *result.Document {
 	d := withPath(base("udp"), "delay 20ms rate 10mbit limit 100")
 	lose(d, &d.Measured, 150)
@@ -263,6 +278,7 @@ var documents = map[string]func() *result.Document{
 	"nothing-arrived": nothingArrived,
 	"nulls":           nulls,
 	"overrun":         overrun,
+	"blackout":        blackout,
 	"quic-streams":    streams,
 	"empty":           func() *result.Document { return &result.Document{} },
 }

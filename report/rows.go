@@ -84,7 +84,7 @@ func account(m *result.Measured) []string {
 	default:
 		parts[0] += " (" + Count(*a.LinkCorrupted) + " of them damaged)"
 	}
-	add(a.QueueDropped, false, "dropped by its full queue")
+	add(a.QueueDropped, false, "dropped by its queue")
 	add(a.ReceiverDropped, true, "at the receiver")
 	add(a.InFlight, false, "still in flight")
 	add(a.Unexplained, true, "unexplained")
@@ -104,7 +104,7 @@ func mended(d *result.Document, dir string) []string {
 		}
 		parts = append(parts, verb+Count(l.Lost)+" of "+Count(l.Packets)+" packets"+where)
 		if l.QueueDropped > 0 {
-			parts = append(parts, "its full queue dropped "+Count(l.QueueDropped))
+			parts = append(parts, "its queue dropped "+Count(l.QueueDropped))
 		}
 		if l.Corrupted > 0 {
 			parts = append(parts, "it damaged "+Count(l.Corrupted))

@@ -18,7 +18,8 @@ func Text(w io.Writer, d *result.Document, o Options) error {
 		return errNoDocument
 	}
 	p := &page{o: o}
-	p.rows([]row{pathRow(d), messagesRow(d)})
+	head := append([]row{pathRow(d)}, changeRows(d)...)
+	p.rows(append(head, messagesRow(d)))
 	p.blank()
 	figures(p, d)
 	p.blank()
@@ -42,6 +43,7 @@ func figures(p *page, d *result.Document) {
 	shared := []row{speedRow(d, &d.Measured, d.Reverse == nil)}
 	if d.Reverse == nil {
 		m = append(m, shared...)
+		m = append(m, bottleneckRows(d)...)
 		m = append(m, costRow(d))
 		p.rows(append(m, instrumentRow(d, &d.Measured, direction(d))...))
 		return
@@ -56,7 +58,7 @@ func figures(p *page, d *result.Document) {
 	back = append(back, instrumentRow(d, d.Reverse, down)...)
 	p.rows(back)
 	p.blank()
-	p.rows([]row{costRow(d)})
+	p.rows(append(bottleneckRows(d), costRow(d)))
 }
 
 // pathRow says what lay between the two ends.
@@ -73,15 +75,65 @@ func pathRow(d *result.Document) row {
 	default:
 		parts = append(parts, printable(d.Engine))
 	}
+	if d.Plan.Fate == "time" {
+		parts = append(parts, "losses by time")
+	}
 	parts = append(parts, "seed"+nbsp+uintText(d.Seed))
 	return row{label: "path", c: "client ⇄ server" + nbsp + nbsp + " " + strings.Join(parts, " · ")}
 }
 
+// bottleneckRows say how long packets stood in the queue of a bottleneck, and
+// how many were told of congestion.
+func bottleneckRows(d *result.Document) []row {
+	if d.Link == nil {
+		return nil
+	}
+	var parts []string
+	for _, l := range []struct {
+		way  string
+		link *result.LinkDirection
+	}{{up, &d.Link.Up}, {down, &d.Link.Down}} {
+		if q := l.link.QueueDelayNS; q != nil {
+			parts = append(parts, l.way+" p50 "+Duration(q.P50)+", p99 "+Duration(q.P99)+", max "+Duration(q.Max))
+		}
+		if l.link.Marked > 0 {
+			parts = append(parts, Count(l.link.Marked)+" packets "+l.way+" marked (ECN)")
+		}
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return []row{{label: "queue", c: "a packet waits " + strings.Join(parts, " · ")}}
+}
+
+// changesShown is how many changes of the path are written out.
+const changesShown = 4
+
+// changeRows say what became of the path in the middle of the run.
+func changeRows(d *result.Document) []row {
+	if len(d.Plan.Timeline) == 0 {
+		return nil
+	}
+	var parts []string
+	for _, c := range d.Plan.Timeline[:min(changesShown, len(d.Plan.Timeline))] {
+		parts = append(parts, "from "+ExactDuration(c.AtNS)+" "+eachWay(c.NetemUp, c.NetemDown))
+	}
+	if more := len(d.Plan.Timeline) - changesShown; more > 0 {
+		parts = append(parts, Count(int64(more))+" more")
+	}
+	return []row{{label: "changes", c: strings.Join(parts, " · ")}}
+}
+
 func pathWords(d *result.Document) string {
-	forth, back := impairment(d.Plan.NetemUp), impairment(d.Plan.NetemDown)
-	switch {
-	case d.Plan.NetemUp == "" && d.Plan.NetemDown == "" && d.Engine == "none":
+	if d.Plan.NetemUp == "" && d.Plan.NetemDown == "" && d.Engine == "none" {
 		return "as it is"
+	}
+	return eachWay(d.Plan.NetemUp, d.Plan.NetemDown)
+}
+
+func eachWay(up, down string) string {
+	forth, back := impairment(up), impairment(down)
+	switch {
 	case forth == back && forth == "clean":
 		return forth
 	case forth == back:
