@@ -82,6 +82,17 @@ func TestWrongInput(t *testing.T) {
 		{"run --proto udp --jitter 5ms", "--delay"},
 		{"run --proto udp --reorder 5%", "delay"},
 		{"run --proto udp --limit 0", "limit"},
+		{"run --proto udp --rate 0", "rate"},
+		{"run --proto udp --delay 900000s", "delay"},
+		{"run --proto udp --fate chance", "packet or time"},
+		{"run --proto udp --profile 9g", "dsl"},
+		{"run --proto udp --profile dsl --loss 1%", "--loss"},
+		{"run --proto udp --timeline /nowhere/at/all", "/nowhere/at/all"},
+		{"run --proto udp --trace-up /nowhere/at/all", "/nowhere/at/all"},
+		{"run --proto udp --at 5s", "5s"},
+		{"run --proto udp --at soon loss", "soon"},
+		{"run --proto udp --engine none --at 5s limit", "limit"},
+		{"netem fly", "profiles"},
 		{"run --proto udp --expect delivery.rato>0", "delivery.ratio"},
 		{"run --proto udp --expect nonsense", "nonsense"},
 		{"run --proto udp --saturate --rate-messages 5", "--rate-messages"},
@@ -243,6 +254,66 @@ func TestServeAndConnect(t *testing.T) {
 	}
 	if code, _, err := netcmp(t.Context(), "run", "--proto", "udp", "--connect", addr, "--token", "wrong"); code != exitFailed || !strings.Contains(err, "token") {
 		t.Errorf("a wrong token: exit code %d, %q", code, err)
+	}
+}
+
+// A blackout of a fifth of the run takes a fifth of the letters, the same ones
+// each time, and the call resumes after it.
+func TestBlackout(t *testing.T) {
+	for _, proto := range []string{"udp", "tcp"} {
+		code, out, err := in(t, "run", "--proto", proto, "--delay", "5ms", "--at", "200ms", "loss 100%", "--at", "400ms", "loss 0%",
+			"--count", "1000", "--rate-messages", "1000", "--json")
+		var d result.Document
+		if jsonErr := json.Unmarshal([]byte(out), &d); code != 0 || jsonErr != nil {
+			t.Fatalf("%s: exit code %d, %v, %s", proto, code, jsonErr, err)
+		}
+		if len(d.Plan.Timeline) != 2 || d.Plan.Timeline[0].NetemUp != "delay 5ms loss 100%" {
+			t.Errorf("%s: the plan's timeline is %+v", proto, d.Plan.Timeline)
+		}
+		if proto == "tcp" {
+			if *d.Delivery.Delivered != 1000 || *d.Stall.LongestSilenceNS < int64(150*time.Millisecond) {
+				t.Errorf("tcp: delivered %d, longest silence %d ns", *d.Delivery.Delivered, *d.Stall.LongestSilenceNS)
+			}
+			continue
+		}
+		// The edges are the machine's: a message may come a moment late.
+		if len(d.Loss.Numbers) != 1 || *d.Account.Unexplained != 0 || *d.Delivery.Lost < 180 || *d.Delivery.Lost > 220 {
+			t.Errorf("udp: lost %d, as %v; unexplained %d", *d.Delivery.Lost, d.Loss.Numbers, *d.Account.Unexplained)
+		}
+	}
+}
+
+// The listing has every profile with its source, and each makes a path.
+func TestProfiles(t *testing.T) {
+	code, out, err := netcmp(t.Context(), "netem", "profiles")
+	if code != 0 || err != "" {
+		t.Fatalf("exit code %d, %s", code, err)
+	}
+	for _, name := range []string{"dsl", "cable", "wifi-good", "wifi-bad", "3g", "4g", "5g", "geo-satellite", "leo-satellite", "transatlantic", "lossy", "datacenter"} {
+		if !strings.Contains(out, name+": ") {
+			t.Errorf("%s is not listed", name)
+		}
+		if code, _, err := in(t, "run", "--proto", "udp", "--profile", name, "--count", "20", "--rate-messages", "200", "--quiet", "--expect", "account.unexplained==0"); code != 0 {
+			t.Errorf("%s: exit code %d, %s", name, code, err)
+		}
+	}
+}
+
+// A packet-delivery trace is the link's capacity: one packet of 1500 bytes a
+// line.
+func TestTrace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "two-a-millisecond")
+	if err := os.WriteFile(file, []byte("1\n1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, err := in(t, "run", "--proto", "udp", "--trace-up", file, "--size", "1400", "--count", "2000", "--rate-messages", "4000", "--json")
+	var d result.Document
+	if jsonErr := json.Unmarshal([]byte(out), &d); code != 0 || jsonErr != nil {
+		t.Fatalf("exit code %d, %v, %s", code, jsonErr, err)
+	}
+	// Offered 4 a millisecond, carried 2: half the time's worth stands in the queue.
+	if rate := *d.Speed.MessagesPS; rate < 1800 || rate > 2300 || *d.Account.Unexplained != 0 || d.Link.Up.QueueDelayNS == nil {
+		t.Errorf("%v messages/s, %+v", rate, d.Link.Up)
 	}
 }
 
