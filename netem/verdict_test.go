@@ -3,6 +3,7 @@ package netem
 import (
 	"fmt"
 	"math/bits"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -115,18 +116,19 @@ func TestOrderOfDecisions(t *testing.T) {
 	} {
 		var v Verdict
 		NewDirection(parse(t, c.spec), 1).Admit(now, 1000, c.backlog, &v)
-		got := fmt.Sprintf("N %d lost %d dropped %d duplicated %v:", v.N, v.Lost, v.Dropped, v.Duplicated)
+		var got strings.Builder
+		got.WriteString(fmt.Sprintf("N %d lost %d dropped %d duplicated %v:", v.N, v.Lost, v.Dropped, v.Duplicated))
 		for _, copied := range v.Copies[:v.N] {
-			got += fmt.Sprintf(" %d", (copied.Due-now)/ms)
+			got.WriteString(fmt.Sprintf(" %d", (copied.Due-now)/ms))
 			if copied.Ahead {
-				got += "<"
+				got.WriteString("<")
 			}
 			if copied.Corrupt {
-				got += "!"
+				got.WriteString("!")
 			}
 		}
-		if got != c.want {
-			t.Errorf("%s, backlog %d:\n got %s\nwant %s", c.spec, c.backlog, got, c.want)
+		if got.String() != c.want {
+			t.Errorf("%s, backlog %d:\n got %s\nwant %s", c.spec, c.backlog, got.String(), c.want)
 		}
 	}
 }
@@ -196,19 +198,19 @@ func TestRateIsTheKernels(t *testing.T) {
 // machine. If this fails, saved seeds no longer reproduce their runs.
 func TestFatesAreKept(t *testing.T) {
 	d := NewDirection(parse(t, "delay 10ms 3ms distribution normal loss 20% duplicate 20% corrupt 20% reorder 20%"), DirectionSeed(42, true))
-	var got string
+	var got strings.Builder
 	var v Verdict
 	for n := range int64(16) {
 		d.Admit(n*1e6, 1000, 0, &v)
-		got += fmt.Sprint(n, ":")
+		got.WriteString(fmt.Sprint(n, ":"))
 		for c := range v.N {
 			index, mask := v.Copies[c].Flip(1000)
-			got += fmt.Sprintf(" %d/%d/%d", v.Copies[c].Due, index, mask)
+			got.WriteString(fmt.Sprintf(" %d/%d/%d", v.Copies[c].Due, index, mask))
 		}
-		got += "\n"
+		got.WriteString("\n")
 	}
-	if got != keptFates {
-		t.Errorf("fates of seed 42:\n%s\nwant\n%s", got, keptFates)
+	if got.String() != keptFates {
+		t.Errorf("fates of seed 42:\n%s\nwant\n%s", got.String(), keptFates)
 	}
 }
 
