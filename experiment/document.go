@@ -106,6 +106,11 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 	}
 	if s.from != nil && s.from.Sent != nil {
 		x := s.from.Sent
+		if m.Delivery.Sent != x.Sent {
+			// The receiver's last word is older: what became of the messages
+			// after it nobody knows.
+			m.Delivery.Lost, m.Delivery.Ratio = nil, nil
+		}
 		m.Delivery.Scheduled, m.Delivery.Sent = x.Scheduled, x.Sent
 		m.Instrument.PacingErrorNS = x.PacingErrorNS
 		m.Instrument.BlockedSends = x.BlockedSends
@@ -239,12 +244,12 @@ func (a *assembly) wire() {
 		return
 	}
 	w := &result.Wire{
-		UpPackets: a.link.Up.Packets, UpBytes: a.link.Up.Bytes,
-		DownPackets: a.link.Down.Packets, DownBytes: a.link.Down.Bytes,
+		UpPackets: &a.link.Up.Packets, UpBytes: &a.link.Up.Bytes,
+		DownPackets: &a.link.Down.Packets, DownBytes: &a.link.Down.Bytes,
 		Retransmitted: retransmitted,
 	}
 	if n := a.deliveredBytes(); n > 0 {
-		w.OverheadRatio = new(float64(w.UpBytes+w.DownBytes) / float64(n))
+		w.OverheadRatio = new(float64(*w.UpBytes+*w.DownBytes) / float64(n))
 	}
 	a.document.Wire = w
 }

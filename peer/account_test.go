@@ -54,9 +54,13 @@ func TestAccountOfPath(t *testing.T) {
 			default:
 				ends = []*EndReport{out.Client, out.Server}
 			}
+			duplicated := int64(3)
+			if d == "there" {
+				duplicated = 0 // a request is answered once
+			}
 			for _, e := range ends {
 				m, del := e.Received, e.Received.Delivery
-				if del.Sent != count || *del.Delivered != count-6 || *del.Lost != 6 || *del.Duplicated != 3 || *del.Corrupted != 1 || *del.Received != count-6+3 {
+				if del.Sent != count || *del.Delivered != count-6 || *del.Lost != 6 || *del.Duplicated != duplicated || *del.Corrupted != 1 || *del.Received != count-6+duplicated {
 					t.Errorf("sent %d, received %d, delivered %d, lost %d, duplicated %d, corrupted %d", del.Sent, *del.Received, *del.Delivered, *del.Lost, *del.Duplicated, *del.Corrupted)
 				}
 				if want := [][2]int64{{3, 3}, {7, 9}, {11, 11}, {39, 39}}; !reflect.DeepEqual(m.Loss.Numbers, want) {

@@ -48,11 +48,16 @@ const (
 	// finishGrace is how long an interrupted run waits for what is under way,
 	// unless the path can hold it for longer, and after that for the server.
 	finishGrace = 2 * time.Second
+	// finishGraceMax bounds that: somebody who interrupts does not wait.
+	finishGraceMax = 4 * time.Second
 	// aloneGrace is how long a sender whose server is gone may be held up.
 	aloneGrace = 100 * time.Millisecond
 )
 
-var errServerGone = errors.New("the server is gone")
+var (
+	errServerGone = errors.New("the server is gone")
+	errNoAnswer   = errors.New("no answer")
+)
 
 // Run carries a session out from the client's end. It ends early when ctx
 // does; what was measured until then is in the outcome all the same. An error
@@ -92,7 +97,7 @@ func newRun(c ClientConfig, spec Spec, progress func(Progress)) *run {
 	return &run{
 		config: c, spec: spec, progress: progress, watched: make(chan struct{}),
 		control: &control{http: c.Control, base: c.Base, token: c.Token},
-		grace:   max(finishGrace, 2*spec.Quiet),
+		grace:   min(max(finishGrace, 2*spec.Quiet), finishGraceMax),
 	}
 }
 
@@ -128,7 +133,14 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	defer context.AfterFunc(watching, cancel)()
 
 	begun := clock.Now()
-	conn, err := t.Dial(ctx, netip.AddrPortFrom(r.config.Server, r.session.Port), r.spec.config(r.session.Session))
+	// A path that answers nothing is not waited for longer than for messages.
+	dialling, enough := context.WithTimeoutCause(ctx, r.spec.Patience, errNoAnswer)
+	conn, err := t.Dial(dialling, netip.AddrPortFrom(r.config.Server, r.session.Port), r.spec.config(r.session.Session))
+	cause := context.Cause(dialling)
+	enough()
+	if errors.Is(cause, errNoAnswer) {
+		err = fmt.Errorf("%w within %v", cause, r.spec.Patience)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

@@ -3,16 +3,19 @@ package peer
 import (
 	"sync/atomic"
 
+	"netcmp/ledger"
 	"netcmp/message"
 	"netcmp/transport"
 )
 
 // echo answers every request that comes over a connection with a message of
-// the same number, size and times. One goroutine runs it; the other methods
-// may be called from any.
+// the same number, size and times: once, so that each lost reply is one lost
+// message, however many copies of the request came. One goroutine runs it; the
+// other methods may be called from any.
 type echo struct {
 	conn    transport.Conn
 	session uint64
+	seen    *ledger.Ledger // the requests
 
 	damaged atomic.Int64
 	foreign atomic.Int64
@@ -20,8 +23,10 @@ type echo struct {
 	err     error // why it ended; set before ended is closed
 }
 
-func newEcho(conn transport.Conn, session uint64) *echo {
-	return &echo{conn: conn, session: session, ended: make(chan struct{})}
+func newEcho(conn transport.Conn, session uint64, numbers uint64) *echo {
+	return &echo{
+		conn: conn, session: session, seen: ledger.New(ledger.Config{MaxNumber: numbers}), ended: make(chan struct{}),
+	}
 }
 
 // run answers until the connection ends.
@@ -50,6 +55,7 @@ func (e *echo) answer(batch []transport.Message, replies [][]byte) [][]byte {
 			e.damaged.Add(1)
 		case h.Session != e.session || h.Kind != message.Data:
 			e.foreign.Add(1)
+		case !e.first(h, batch[i].At):
 		default:
 			h.Kind = message.Reply
 			message.Seal(batch[i].Data, h)
@@ -57,6 +63,13 @@ func (e *echo) answer(batch []transport.Message, replies [][]byte) [][]byte {
 		}
 	}
 	return replies
+}
+
+// first says whether the request has not come before.
+func (e *echo) first(h message.Header, at int64) bool {
+	before := e.seen.Delivered()
+	e.seen.Arrive(h.Number, h.Planned, h.Sent, at, h.Length)
+	return e.seen.Delivered() > before
 }
 
 // failure is why the echo has ended, unless it has not, or this end closed the

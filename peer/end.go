@@ -55,12 +55,16 @@ func newEnd(c endConfig) *end {
 	case asks && c.client:
 		e.receiver = e.newReceiver(message.Reply, 0) // replies carry the times of their requests
 	case asks:
-		e.echo = newEcho(c.conn, c.session)
+		e.echo = newEcho(c.conn, c.session, e.numbers())
 	case c.spec.sends(!c.client):
 		e.receiver = e.newReceiver(message.Data, c.ahead)
 	}
 	return e
 }
+
+// numbers is how many numbers a ledger of this session has to know; 0 if that
+// cannot be told.
+func (e *end) numbers() uint64 { return uint64(max(e.spec.Plan.Expected(), 0)) }
 
 // newReceiver makes a receiver of messages whose times are of a clock that is
 // so far ahead of this end's.
@@ -69,9 +73,7 @@ func (e *end) newReceiver(kind message.Kind, ahead int64) *receiver {
 		Start: e.start + ahead, Ordered: e.properties.Ordered,
 		Deadlines: e.spec.Deadlines, Interval: e.spec.Interval,
 	}
-	if n := e.spec.Plan.Expected(); n > 0 {
-		c.MaxNumber = uint64(n)
-	}
+	c.MaxNumber = e.numbers()
 	return newReceiver(e.conn, e.session, kind, ahead, c)
 }
 

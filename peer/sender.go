@@ -22,6 +22,9 @@ const (
 	// blockedAfter tells a transport that did not take messages from a
 	// sender that was late: a hand-over that lasts longer.
 	blockedAfter = int64(time.Millisecond)
+	// overtime is how long after the duration of its plan a sender that has
+	// fallen behind goes on, ns.
+	overtime = int64(time.Second)
 )
 
 // sender hands the messages of a plan to a connection, each at its time,
@@ -55,8 +58,14 @@ func (s *sender) run(start int64) SendReport {
 		end      = int64(0)
 		free     = int64(0) // when the last hand-over that was held up ended
 	)
-	if s.plan.Saturate && s.plan.Duration > 0 {
+	switch {
+	case s.plan.Duration == 0:
+	case s.plan.Saturate:
 		end = start + int64(s.plan.Duration)
+	default:
+		// A rate that is beyond the machine ends in time all the same; what is
+		// left then was missed.
+		end = start + int64(s.plan.Duration) + overtime
 	}
 	most := min(max(batchBytes/s.plan.Size, 1), batchMessages)
 	if !s.plan.Saturate && s.plan.Arrival != workload.Burst {

@@ -45,7 +45,7 @@ func base(proto string) *result.Document {
 			Speed:      result.Speed{DurationNS: n(4_018_000_000), GoodputBPS: f(1_991_000), MessagesPS: f(497.8)},
 			Instrument: result.Instrument{PacingErrorNS: &result.Quantiles{P50: 4000, P99: 35_000, Max: 210_000}, Clock: result.Clock{Source: "shared", OffsetNS: n(0), UncertaintyNS: n(0)}},
 		},
-		Wire: &result.Wire{UpPackets: 2000, UpBytes: 1_084_000, OverheadRatio: f(1.084)},
+		Wire: &result.Wire{UpPackets: n(2000), UpBytes: n(1_084_000), DownPackets: n(0), DownBytes: n(0), OverheadRatio: f(1.084)},
 		Cost: result.Cost{SenderCPUNS: n(18 * ms), ReceiverCPUNS: n(14 * ms), SenderCPUPerMessageNS: n(9000), ReceiverCPUPerMessageNS: n(7000)},
 		Link: &result.Link{
 			Up:   result.LinkDirection{Packets: 2000, Bytes: 1_084_000, Delivered: 2000, DelayErrorNS: &result.Quantiles{P50: 2000, P99: 12_000, Max: 80_000}},
@@ -89,7 +89,7 @@ func tcpLossy() *result.Document {
 	d.Setup = result.Setup{ConnectNS: n(40_300_000), FirstMessageNS: n(60_600_000)}
 	d.Delay.P99NS, d.Delay.P999NS, d.Delay.MaxNS, d.Delay.JitterNS = n(91_200_000), n(280_000_000), n(298_000_000), n(2_410_000)
 	d.Stall = &result.Stall{LongestSilenceNS: n(280_000_000), Held: n(143), HeldNS: &result.Quantiles{P50: 21_300_000, P99: 71_000_000, Max: 91_000_000}, ReleasedMax: n(41), Exact: true}
-	d.Wire = &result.Wire{UpPackets: 2051, UpBytes: 1_170_000, DownPackets: 1804, DownBytes: 120_000, OverheadRatio: f(1.29), Retransmitted: n(44)}
+	d.Wire = &result.Wire{UpPackets: n(2051), UpBytes: n(1_170_000), DownPackets: n(1804), DownBytes: n(120_000), OverheadRatio: f(1.29), Retransmitted: n(44)}
 	d.Link.Up = result.LinkDirection{Packets: 2051, Lost: 41, Delivered: 2010}
 	d.Link.Down = result.LinkDirection{Packets: 1804, Lost: 33, Delivered: 1771}
 	return d
@@ -155,7 +155,7 @@ func bothWays() *result.Document {
 	other.Account.ReceiverDropped, other.Account.LinkLost = n(3), n(41)
 	d.Reverse = &other.Measured
 	d.Link.Down = result.LinkDirection{Packets: 2000, Lost: 41, Delivered: 1959}
-	d.Wire.DownPackets = 2000
+	d.Wire.DownPackets = n(2000)
 	return d
 }
 
@@ -189,7 +189,7 @@ func saturated() *result.Document {
 	d.Delay.P50NS, d.Delay.P99NS, d.Delay.MaxNS = n(61_000_000), n(88_000_000), n(91_300_000)
 	d.Instrument.BlockedSends = 3210
 	d.Link.Up.Packets = 41_300
-	d.Wire = &result.Wire{UpPackets: 41_300, DownPackets: 20_650, OverheadRatio: f(1.073), Retransmitted: n(0)}
+	d.Wire = &result.Wire{UpPackets: n(41_300), DownPackets: n(20_650), OverheadRatio: f(1.073), Retransmitted: n(0)}
 	return d
 }
 

@@ -326,11 +326,13 @@ func costRow(d *result.Document) row {
 		if w.OverheadRatio != nil {
 			parts = append(parts, significant(*w.OverheadRatio)+" × payload on the wire")
 		}
-		packets := Count(w.UpPackets) + " packets up, " + Count(w.DownPackets) + " down"
-		if d.Reverse != nil && w.Retransmitted != nil {
-			packets += ", " + Count(*w.Retransmitted) + " retransmitted"
+		if w.UpPackets != nil && w.DownPackets != nil {
+			packets := Count(*w.UpPackets) + " packets up, " + Count(*w.DownPackets) + " down"
+			if d.Reverse != nil && w.Retransmitted != nil {
+				packets += ", " + Count(*w.Retransmitted) + " retransmitted"
+			}
+			parts = append(parts, packets)
 		}
-		parts = append(parts, packets)
 	}
 	sending, receiving := "sending", "receiving"
 	switch {

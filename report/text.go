@@ -125,7 +125,7 @@ func changeRows(d *result.Document) []row {
 }
 
 func pathWords(d *result.Document) string {
-	if d.Plan.NetemUp == "" && d.Plan.NetemDown == "" && d.Engine == "none" {
+	if d.Plan.NetemUp == "" && d.Plan.NetemDown == "" && (d.Engine == "none" || d.Engine == "remote") {
 		return "as it is"
 	}
 	return eachWay(d.Plan.NetemUp, d.Plan.NetemDown)

@@ -254,10 +254,10 @@ type Interval struct {
 // Wire counts what crossed the path, Ethernet headers included, before the
 // path did anything to it.
 type Wire struct {
-	UpPackets     int64    `json:"up_packets"`
-	UpBytes       int64    `json:"up_bytes"`
-	DownPackets   int64    `json:"down_packets"`
-	DownBytes     int64    `json:"down_bytes"`
+	UpPackets     *int64   `json:"up_packets"`
+	UpBytes       *int64   `json:"up_bytes"`
+	DownPackets   *int64   `json:"down_packets"`
+	DownBytes     *int64   `json:"down_bytes"`
 	OverheadRatio *float64 `json:"overhead_ratio"` // all bytes of both directions / message bytes delivered
 	Retransmitted *int64   `json:"retransmitted"`  // segments; null where the protocol has none
 }

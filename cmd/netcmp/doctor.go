@@ -18,6 +18,9 @@ func (p *program) doctorCommand() *cli.Command {
 				return usagef("%q is not a flag, and doctor takes no arguments", c.Args().First())
 			}
 			checks := doctor.Examine(c.Context)
+			if c.Context.Err() != nil {
+				return exitError{code: exitInterrupted}
+			}
 			if c.Bool("json") {
 				e := json.NewEncoder(p.stdout)
 				e.SetIndent("", "  ")

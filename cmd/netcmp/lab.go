@@ -14,6 +14,7 @@ import (
 
 	"netcmp/experiment"
 	"netcmp/lab"
+	"netcmp/netem"
 )
 
 func (p *program) labCommand() *cli.Command {
@@ -25,16 +26,12 @@ func (p *program) labCommand() *cli.Command {
 				UsageText: "netcmp lab exec [flags] -- PROGRAM [ARGUMENTS]",
 				Description: "The program finds the server host's address in $NETCMP_SERVER (IPv6: $NETCMP_SERVER6).\n" +
 					"Its exit code becomes netcmp's.",
-				Flags: append([]cli.Flag{
-					&cli.StringFlag{Name: "server-exec", Usage: "a shell `COMMAND` for the server host; what it prints goes to standard error"},
-				}, pathFlags()...),
+				Flags:  append(labFlags(), pathFlags()...),
 				Action: func(c *cli.Context) error { return p.labExec(c, c.Args().Slice()) },
 			},
 			{
 				Name: "shell", Usage: "open a shell on the lab's client host",
-				Flags: append([]cli.Flag{
-					&cli.StringFlag{Name: "server-exec", Usage: "a shell `COMMAND` for the server host"},
-				}, pathFlags()...),
+				Flags: append(labFlags(), pathFlags()...),
 				Action: func(c *cli.Context) error {
 					shell := os.Getenv("SHELL")
 					if shell == "" {
@@ -50,6 +47,13 @@ func (p *program) labCommand() *cli.Command {
 			}
 			return cli.ShowSubcommandHelp(c)
 		},
+	}
+}
+
+func labFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "server-exec", Usage: "a shell `COMMAND` for the server host, which gets 2 s to listen on a port; what it prints goes to standard error"},
+		&cli.BoolFlag{Name: "quiet", Usage: "do not tell the path and the seed on standard error"},
 	}
 }
 
@@ -88,6 +92,10 @@ func (p *program) labExec(c *cli.Context, args []string) error {
 		return err
 	}
 	defer l.Close()
+	if !c.Bool("quiet") {
+		fmt.Fprintf(p.stderr, "netcmp lab: %s · seed %d\n", describe(at), seed)
+		defer p.tellOverrun(l)
+	}
 	env := append(os.Environ(),
 		"NETCMP_SERVER="+lab.Server.Addr().String(), "NETCMP_SERVER6="+lab.Server.Addr6().String(),
 		"NETCMP_CLIENT="+lab.Client.Addr().String(), "NETCMP_CLIENT6="+lab.Client.Addr6().String(),
@@ -120,6 +128,35 @@ func (p *program) labExec(c *cli.Context, args []string) error {
 		return err
 	}
 	return p.accompany(program, l)
+}
+
+// describe says what the path is, for a line on standard error.
+func describe(at conditions) string {
+	words := func(i netem.Impairment) string {
+		if i.IsClean() {
+			return "clean"
+		}
+		return i.String()
+	}
+	text := words(at.path.Up) + " each way"
+	if at.path.Up != at.path.Down {
+		text = "up " + words(at.path.Up) + ", down " + words(at.path.Down)
+	}
+	if at.byDefault {
+		text += " (the default: no path flag was given)"
+	}
+	return text
+}
+
+// tellOverrun says how many packets the program sent faster than the emulator
+// could take them, if there were any: it would look like loss.
+func (p *program) tellOverrun(l *lab.Lab) {
+	soon, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	link, _, err := l.Link(soon)
+	if n := link.Up.Overrun + link.Down.Overrun; err == nil && n > 0 {
+		fmt.Fprintf(p.stderr, "netcmp lab: the emulator was overrun: %d packets came faster than this machine can carry them, and are lost\n", n)
+	}
 }
 
 // asFile gives the file behind a stream; programs cannot be given another.

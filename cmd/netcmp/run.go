@@ -82,6 +82,8 @@ func specFrom(c *cli.Context, seed uint64) (s peer.Spec, err error) {
 		return s, usagef("--count %d: at least 1 message", plan.Count)
 	case plan.Burst < 1:
 		return s, usagef("--burst %d: at least 1 message", plan.Burst)
+	case plan.Saturate && c.IsSet("arrival"):
+		return s, usagef("--saturate sends as fast as it can: --arrival cannot stand beside it")
 	case plan.Saturate && c.IsSet("rate-messages"):
 		return s, usagef("--saturate sends as fast as it can: --rate-messages cannot stand beside it")
 	case c.IsSet("duration") && !c.IsSet("count"):
@@ -167,6 +169,9 @@ func (p *program) run(c *cli.Context) (err error) {
 	// told at once.
 	var out *report.Appender
 	if c.IsSet("out") {
+		if c.String("out") == "" {
+			return usagef("--out is the name of a file, and it is empty")
+		}
 		if out, err = report.OpenAppender(c.String("out")); err != nil {
 			return err
 		}
@@ -180,6 +185,9 @@ func (p *program) run(c *cli.Context) (err error) {
 	}
 	d, runErr := experiment.Run(c.Context, x)
 	done()
+	if d == nil && c.Context.Err() != nil {
+		return exitError{exitInterrupted, errors.New("interrupted before anything was measured")}
+	}
 	if d == nil {
 		return runErr
 	}

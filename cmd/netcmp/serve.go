@@ -54,5 +54,5 @@ func (p *program) serve(c *cli.Context) error {
 	if err := s.Serve(l); err != nil && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
-	return c.Context.Err()
+	return exitError{code: exitInterrupted} // asked to: nothing to tell
 }
