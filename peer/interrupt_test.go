@@ -39,7 +39,7 @@ func TestInterrupt(t *testing.T) {
 	for _, proto := range []string{"tcp", "udp"} {
 		for _, d := range []Direction{Up, Down, Both, "there and back"} {
 			t.Run(proto+"/"+string(d), func(t *testing.T) {
-				spec := Spec{Proto: proto, Direction: d, Plan: long(), Quiet: 100 * time.Millisecond}
+				spec := Spec{Proto: proto, Direction: d, Plan: long(), Quiet: 200 * time.Millisecond}
 				if d == "there and back" {
 					spec.Direction, spec.Pattern = Up, RequestResponse
 				}
@@ -162,7 +162,7 @@ func TestServerGoes(t *testing.T) {
 		for _, proto := range []string{"tcp", "udp"} {
 			for _, d := range []Direction{Up, Down, Both, "there and back"} {
 				t.Run(name+"/"+proto+"/"+string(d), func(t *testing.T) {
-					spec := Spec{Proto: proto, Direction: d, Plan: long(), Quiet: 100 * time.Millisecond}
+					spec := Spec{Proto: proto, Direction: d, Plan: long(), Quiet: 200 * time.Millisecond}
 					if d == "there and back" {
 						spec.Direction, spec.Pattern = Up, RequestResponse
 					}
@@ -264,7 +264,7 @@ func TestClientGoes(t *testing.T) {
 				r := newServer(t, ServerConfig{}, newSingle(far), nil)
 				r.client.Control, r.client.Base = Over(wire), "http://lab"
 				gone := make(chan struct{})
-				out := r.must(t.Context(), Spec{Proto: proto, Direction: d, Plan: long(), Quiet: 100 * time.Millisecond}, once(func() {
+				out := r.must(t.Context(), Spec{Proto: proto, Direction: d, Plan: long(), Quiet: 200 * time.Millisecond}, once(func() {
 					defer close(gone)
 					near.Close()
 					end.Close()

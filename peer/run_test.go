@@ -100,7 +100,7 @@ func TestProgress(t *testing.T) {
 			}
 			var last Progress
 			partials, after := 0, false
-			spec := Spec{Proto: "udp", Direction: d, Plan: plan(100, 500), Quiet: 100 * time.Millisecond}
+			spec := Spec{Proto: "udp", Direction: d, Plan: plan(100, 500), Quiet: 200 * time.Millisecond}
 			out := r.must(t.Context(), spec, func(p Progress) {
 				if after {
 					t.Error("progress after Run")
