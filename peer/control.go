@@ -53,8 +53,10 @@ func Dialled() *http.Client {
 func over(idle time.Duration, dial func(context.Context, string, string) (net.Conn, error)) *http.Client {
 	p := new(http.Protocols)
 	p.SetUnencryptedHTTP2(true)
+	// A request that finds the connection made and not yet pooled, because the
+	// machine has other things to do, has to wait for it and not to dial anew.
 	return &http.Client{Transport: &http.Transport{
-		Protocols: p, HTTP2: health, DialContext: dial, IdleConnTimeout: idle,
+		Protocols: p, HTTP2: health, DialContext: dial, IdleConnTimeout: idle, MaxConnsPerHost: 1,
 	}}
 }
 
