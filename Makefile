@@ -31,8 +31,8 @@ test: ## run all tests
 	$(GO) test -p 1 ./...
 
 .PHONY: race
-race: ## run all tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -p 1 -race ./...
+race: ## run the tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -p 1 -race -short ./...
 
 .PHONY: lint
 lint: ## vet, formatting, lint; the first time builds the linter for some minutes

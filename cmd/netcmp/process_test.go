@@ -32,6 +32,9 @@ func install(t *testing.T) (path string) {
 
 // Every command that the README shows does what it says there.
 func TestReadmeCommands(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a minute, of which others test every part")
+	}
 	b, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
