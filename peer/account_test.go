@@ -113,7 +113,7 @@ func TestConservation(t *testing.T) {
 		}
 		// All that is to come has come before the drain asks, whatever else the
 		// machine has to do: what is tested is the account, not the waiting.
-		for n := 0; n < 5000; n++ {
+		for range 5000 {
 			if at := server.receiver.progress(); at.Delivered+at.Duplicates+at.Damaged == delivered+duplicated+damaged {
 				break
 			}
