@@ -99,7 +99,7 @@ func serverMain() int {
 		_, _ = io.Copy(io.Discard, line)
 		os.Exit(0) // the owner is gone, or done
 	}()
-	if err := s.Serve(newSingle(control)); err != nil {
+	if err := s.Serve(peer.Listen(control)); err != nil {
 		return fail(err)
 	}
 	return 0
@@ -145,37 +145,6 @@ func clientMain() int {
 	// The owner closes the line when it has read this.
 	select {}
 }
-
-// single is a listener that accepts one connection, and then none until it is
-// closed.
-type single struct {
-	conn   chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-	addr   net.Addr
-}
-
-func newSingle(c net.Conn) *single {
-	l := &single{conn: make(chan net.Conn, 1), closed: make(chan struct{}), addr: c.LocalAddr()}
-	l.conn <- c
-	return l
-}
-
-func (l *single) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conn:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *single) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *single) Addr() net.Addr { return l.addr }
 
 // place is where the two ends run.
 type place interface {

@@ -261,7 +261,7 @@ func TestClientGoes(t *testing.T) {
 						x[0].Close()
 					}()
 				}
-				r := newServer(t, ServerConfig{}, newSingle(far), nil)
+				r := newServer(t, ServerConfig{}, Listen(far), nil)
 				r.client.Control, r.client.Base = Over(wire), "http://lab"
 				gone := make(chan struct{})
 				out := r.must(t.Context(), Spec{Proto: proto, Direction: d, Plan: long(), Quiet: 200 * time.Millisecond}, once(func() {

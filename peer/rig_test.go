@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -43,7 +42,7 @@ func newRig(t testing.TB, transports ...transport.Transport) *rig {
 // newRigWith is newRig with a server that was altered before it serves.
 func newRigWith(t testing.TB, alter func(*Server), transports ...transport.Transport) *rig {
 	near, far := socketPair(t)
-	r := newServer(t, ServerConfig{Transports: transports}, newSingle(far), alter)
+	r := newServer(t, ServerConfig{Transports: transports}, Listen(far), alter)
 	r.control = far
 	r.client.Control, r.client.Base = Over(near), "http://lab"
 	t.Cleanup(func() { near.Close() })
@@ -205,36 +204,6 @@ func socketPair(t testing.TB) (a, b net.Conn) {
 	}
 	return conns[0], conns[1]
 }
-
-// single is a listener of one connection.
-type single struct {
-	conn   chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-	addr   net.Addr
-}
-
-func newSingle(c net.Conn) *single {
-	l := &single{conn: make(chan net.Conn, 1), closed: make(chan struct{}), addr: c.LocalAddr()}
-	l.conn <- c
-	return l
-}
-
-func (l *single) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conn:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *single) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *single) Addr() net.Addr { return l.addr }
 
 // plan is count messages at a rate that loopback bears with ease.
 func plan(count int64, size int) workload.Plan {
