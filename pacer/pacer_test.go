@@ -2,6 +2,7 @@ package pacer
 
 import (
 	"os"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -77,5 +78,25 @@ func TestMarginStaysInItsBounds(t *testing.T) {
 	}
 	if w.margin != marginMin {
 		t.Errorf("margin %d after punctual sleeps", w.margin)
+	}
+}
+
+// The thread goes back as it came: with its own slice.
+func TestCloseGivesTheSliceBack(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, err := unix.SchedGetAttr(0, 0)
+	w := New()
+	during, _ := unix.SchedGetAttr(0, 0)
+	w.Close()
+	after, _ := unix.SchedGetAttr(0, 0)
+	if err != nil || before.Runtime == 0 {
+		t.Skip("this kernel has no slices to set")
+	}
+	if during.Runtime != slice {
+		t.Errorf("slice %d ns while waiting, want %d", during.Runtime, slice)
+	}
+	if after.Runtime != before.Runtime {
+		t.Errorf("slice %d ns afterwards, %d before", after.Runtime, before.Runtime)
 	}
 }
