@@ -158,10 +158,15 @@ func (a *assembly) account(m *result.Measured, s stream, up bool) *result.Accoun
 		x.Unexplained = &missing
 	case a.link != nil && !a.partial():
 		var lost, damaged, dropped, overrun, flying int64
+		together := false // the path counts the lost and the dropped as one
 		for _, l := range a.directions(up, s.there) {
 			lost += l.Datagrams.Lost
 			damaged += l.Datagrams.Corrupted
-			dropped += l.Datagrams.QueueDropped
+			if l.Datagrams.QueueDropped != nil {
+				dropped += *l.Datagrams.QueueDropped
+			} else {
+				together = true
+			}
 			overrun += l.Overrun
 			flying += l.InFlight
 		}
@@ -176,7 +181,10 @@ func (a *assembly) account(m *result.Measured, s stream, up bool) *result.Accoun
 		damaged = min(damaged, max(missing, 0))
 		missing -= damaged
 		lost += damaged
-		x.LinkLost, x.LinkCorrupted, x.QueueDropped, x.InFlight = &lost, &damaged, &dropped, &flying
+		x.LinkLost, x.LinkCorrupted, x.InFlight = &lost, &damaged, &flying
+		if !together || dropped > 0 {
+			x.QueueDropped = &dropped
+		}
 		x.Unexplained = &missing
 	}
 	return x
@@ -378,10 +386,14 @@ func (a *assembly) linkWarnings(warn func(string, ...any)) {
 		if l.l.Refused > 0 {
 			warn("%d packets %s were refused by the receiving host's device", l.l.Refused, l.name)
 		}
-		if n := l.l.QueueDropped; n > 0 && !strings.Contains(l.spec, "rate") && !strings.Contains(l.spec, "limit") {
-			warn("the queue dropped %d packets %s: netem's limit (1000 packets unless given) counts those in the delay, too; raise it (--limit)", n, l.name)
+		dropped := int64(0)
+		if l.l.QueueDropped != nil {
+			dropped = *l.l.QueueDropped
 		}
-		if in, out := l.l.Packets+l.l.Duplicated, l.l.Lost+l.l.QueueDropped+l.l.Delivered+l.l.InFlight; in != out {
+		if dropped > 0 && !strings.Contains(l.spec, "rate") && !strings.Contains(l.spec, "limit") {
+			warn("the queue dropped %d packets %s: netem's limit (1000 packets unless given) counts those in the delay, too; raise it (--limit)", dropped, l.name)
+		}
+		if in, out := l.l.Packets+l.l.Duplicated, l.l.Lost+dropped+l.l.Delivered+l.l.InFlight; in != out {
 			warn("the path's own account does not balance %s: %d in, %d out", l.name, in, out)
 		}
 	}

@@ -179,7 +179,7 @@ func TestImpairmentsAlone(t *testing.T) {
 		// share that is reordered.
 		{"delay 4ms reorder 40%", 0.6 * (1 - math.Pow(0.6, 7)),
 			func(d *result.Document) int64 { return d.Order.Reordered },
-			func(d *result.Document) int64 { return d.Link.Up.Reordered }},
+			func(d *result.Document) int64 { return *d.Link.Up.Reordered }},
 	} {
 		t.Run(x.path, func(t *testing.T) {
 			d := try(t, config(t, "udp", x.path, workload.Plan{Count: n, Size: 200, Rate: 1000 * perMS}))

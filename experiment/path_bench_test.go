@@ -48,7 +48,7 @@ func BenchmarkPathTCP(b *testing.B) {
 			seconds := float64(*d.Speed.DurationNS) / 1e9
 			b.ReportMetric(*d.Speed.GoodputBPS/1e9, "Gbit/s")
 			b.ReportMetric(float64(d.Link.Up.Packets+d.Link.Down.Packets)/seconds, "packets/s")
-			b.ReportMetric(float64(d.Link.Up.Overrun+d.Link.Up.QueueDropped), "dropped")
+			b.ReportMetric(float64(d.Link.Up.Overrun+*d.Link.Up.QueueDropped), "dropped")
 		})
 	}
 }

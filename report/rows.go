@@ -103,8 +103,8 @@ func mended(d *result.Document, dir string) []string {
 			verb = ""
 		}
 		parts = append(parts, verb+Count(l.Lost)+" of "+Count(l.Packets)+" packets"+where)
-		if l.QueueDropped > 0 {
-			parts = append(parts, "its queue dropped "+Count(l.QueueDropped))
+		if positive(l.QueueDropped) {
+			parts = append(parts, "its queue dropped "+Count(*l.QueueDropped))
 		}
 		if l.Corrupted > 0 {
 			parts = append(parts, "it damaged "+Count(l.Corrupted))
@@ -173,7 +173,9 @@ func disturbance(d *result.Document, dir string) string {
 	var doubled, ahead int64
 	for _, l := range directions {
 		doubled += l.Duplicated
-		ahead += l.Reordered
+		if l.Reordered != nil {
+			ahead += *l.Reordered
+		}
 	}
 	var parts []string
 	if doubled > 0 {

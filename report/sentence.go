@@ -156,7 +156,7 @@ func heard(d *result.Document, m *result.Measured, dir string) string {
 // obstacle is what the waiting was for, as far as the path's own account
 // allows to say.
 func obstacle(d *result.Document, dir string) string {
-	if l := linkOf(d, dir); l != nil && l.Lost+l.QueueDropped+l.Corrupted > 0 {
+	if l := linkOf(d, dir); l != nil && (l.Lost+l.Corrupted > 0 || positive(l.QueueDropped)) {
 		return "lost"
 	}
 	return "late"

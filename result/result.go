@@ -280,20 +280,24 @@ type Link struct {
 
 // LinkDirection counts packets of one direction. Conservation:
 // Packets + Duplicated = Lost + QueueDropped + Delivered + InFlight.
+//
+// The kernel's netem counts what it lost and what found its queue full
+// together, and what it sent ahead not at all: where only the sum is known, it
+// is Lost, and the other is null.
 type LinkDirection struct {
-	Packets      int64 `json:"packets"`
-	Bytes        int64 `json:"bytes"`
-	Lost         int64 `json:"lost"`
-	QueueDropped int64 `json:"queue_dropped"`
-	Duplicated   int64 `json:"duplicated"`
-	Corrupted    int64 `json:"corrupted"`
-	Reordered    int64 `json:"reordered"` // sent ahead by the reorder impairment
-	Marked       int64 `json:"marked"`    // told of congestion (ECN) where they would have been lost
-	Delivered    int64 `json:"delivered"`
-	InFlight     int64 `json:"in_flight"`
-	Overrun      int64 `json:"overrun"` // packets that came faster than the emulator could take them; not in Packets
-	Strays       int64 `json:"strays"`  // link-local traffic (neighbour discovery…) that passes untouched; not in Packets
-	Refused      int64 `json:"refused"` // of Delivered: packets that the receiving host's device did not take
+	Packets      int64  `json:"packets"`
+	Bytes        int64  `json:"bytes"`
+	Lost         int64  `json:"lost"`
+	QueueDropped *int64 `json:"queue_dropped"`
+	Duplicated   int64  `json:"duplicated"`
+	Corrupted    int64  `json:"corrupted"`
+	Reordered    *int64 `json:"reordered"` // sent ahead by the reorder impairment
+	Marked       int64  `json:"marked"`    // told of congestion (ECN) where they would have been lost
+	Delivered    int64  `json:"delivered"`
+	InFlight     int64  `json:"in_flight"`
+	Overrun      int64  `json:"overrun"` // packets that came faster than the emulator could take them; not in Packets
+	Strays       int64  `json:"strays"`  // link-local traffic (neighbour discovery…) that passes untouched; not in Packets
+	Refused      int64  `json:"refused"` // of Delivered: packets that the receiving host's device did not take
 	// The fate of whole IP datagrams, fragments taken together and copies
 	// taken together: what a datagram protocol's messages met.
 	Datagrams    Datagrams  `json:"datagrams"`
@@ -303,11 +307,11 @@ type LinkDirection struct {
 
 // Datagrams partitions the IP datagrams that entered a direction.
 type Datagrams struct {
-	Entered      int64 `json:"entered"`
-	Intact       int64 `json:"intact"`
-	Lost         int64 `json:"lost"`
-	QueueDropped int64 `json:"queue_dropped"`
-	Corrupted    int64 `json:"corrupted"`
+	Entered      int64  `json:"entered"`
+	Intact       int64  `json:"intact"`
+	Lost         int64  `json:"lost"`
+	QueueDropped *int64 `json:"queue_dropped"` // null as in LinkDirection
+	Corrupted    int64  `json:"corrupted"`
 }
 
 // TCPInfo is what the sending stack reports at the end (tcp(7), TCP_INFO).

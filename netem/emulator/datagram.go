@@ -30,8 +30,9 @@ type openDatagram struct {
 // Where more are, the one open longest is taken for ended, and what comes of it
 // later for another datagram.
 type datagrams struct {
-	counts result.Datagrams
-	open   [16]openDatagram
+	counts  result.Datagrams // without dropped
+	dropped int64
+	open    [16]openDatagram
 }
 
 // packet takes in a packet that is a datagram of its own.
@@ -47,7 +48,7 @@ func (d *datagrams) close(f fate) {
 	case corrupted:
 		d.counts.Corrupted++
 	case queueDropped:
-		d.counts.QueueDropped++
+		d.dropped++
 	case lost:
 		d.counts.Lost++
 	}
@@ -88,5 +89,6 @@ func (d *datagrams) tally() result.Datagrams {
 			whole.close(whole.open[i].fate)
 		}
 	}
+	whole.counts.QueueDropped = new(whole.dropped)
 	return whole.counts
 }

@@ -29,7 +29,9 @@ type direction struct {
 	// Shared by both directions; nil is one without changes.
 	timeline *timeline
 
-	counts     result.LinkDirection
+	counts     result.LinkDirection // without those below
+	dropped    int64                // packets that found the queue full
+	ahead      int64                // packets that went ahead
 	datagrams  datagrams
 	delayError *hdrhistogram.Histogram // ns
 	queueing   *hdrhistogram.Histogram // ns at the bottleneck; empty without one
@@ -102,7 +104,7 @@ func (d *direction) admit(at, now int64, off offload, frame []byte) {
 		packet.Length = t.length(i)
 		d.verdict.Decide(at, packet, d.line.packets+j.waiting(), &v)
 		d.counts.Lost += int64(v.Lost)
-		d.counts.QueueDropped += int64(v.Dropped)
+		d.dropped += int64(v.Dropped)
 		if v.Duplicated {
 			d.counts.Duplicated++
 		}
@@ -111,7 +113,7 @@ func (d *direction) admit(at, now int64, off offload, frame []byte) {
 			copied := &v.Copies[c]
 			copied.Due = max(copied.Due, at) // jitter beyond the mean delay
 			if copied.Ahead {
-				d.counts.Reordered++
+				d.ahead++
 			}
 			if copied.Corrupt {
 				d.counts.Corrupted++
@@ -289,6 +291,7 @@ func (d *direction) emit(t *train, first, n int) error {
 // tally is the counts as they stand.
 func (d *direction) tally() result.LinkDirection {
 	c := d.counts
+	c.QueueDropped, c.Reordered = new(d.dropped), new(d.ahead)
 	c.InFlight = int64(d.line.packets)
 	c.Datagrams = d.datagrams.tally()
 	c.DelayErrorNS, c.QueueDelayNS = quantiles(d.delayError), quantiles(d.queueing)
