@@ -12,15 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sizes of a device's receive ring: room for 480 trains of 64 KiB. The ring,
-// unlike a socket buffer, is not bounded by net.core.rmem_max, which an
-// ordinary user cannot raise.
+// Sizes of a device's receive ring: room for 480 trains of 64 KiB, or for
+// 16384 packets of a wire. The ring, unlike a socket buffer, is not bounded by
+// net.core.rmem_max, which an ordinary user cannot raise.
 const (
-	frameSize      = 66048 // of a ring slot: the largest train, and the kernel's header before it
-	blockSize      = 1 << 20
-	blocks         = 32
-	framesPerBlock = blockSize / frameSize
-	frames         = blocks * framesPerBlock
+	frameSize  = 66048 // of a ring slot: the largest train, and the kernel's header before it
+	packetSize = 2048  // the same for a packet of a wire
+	blockSize  = 1 << 20
+	blocks     = 32
 )
 
 // tpacket2Header is struct tpacket2_hdr (include/uapi/linux/if_packet.h).
@@ -42,6 +41,7 @@ type tpacket2Header struct {
 type Device struct {
 	fd   int
 	ring []byte
+	slot int // size of a slot, bytes
 	at   int // the slot to be read next
 
 	message unix.Msghdr
@@ -50,12 +50,22 @@ type Device struct {
 
 // OpenDevice opens the interface of that index for the emulator. It takes
 // CAP_NET_RAW in the network namespace of the calling thread.
-func OpenDevice(index int) (d *Device, err error) {
+func OpenDevice(index int) (*Device, error) { return open(index, frameSize, true) }
+
+// openTap opens the interface of that index to look at the packets that come
+// in and go out; the latter behind its queueing discipline.
+func openTap(index int) (*Device, error) { return open(index, packetSize, false) }
+
+func open(index, slot int, incoming bool) (d *Device, err error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
-	d = &Device{fd: fd}
+	d = &Device{fd: fd, slot: slot}
+	ignore := 0
+	if incoming {
+		ignore = 1
+	}
 	defer func() {
 		if err != nil {
 			d.Close()
@@ -67,14 +77,14 @@ func OpenDevice(index int) (d *Device, err error) {
 	}{
 		{"PACKET_VERSION", unix.PACKET_VERSION, unix.TPACKET_V2},
 		{"PACKET_VNET_HDR", unix.PACKET_VNET_HDR, 1},
-		{"PACKET_IGNORE_OUTGOING", unix.PACKET_IGNORE_OUTGOING, 1},
+		{"PACKET_IGNORE_OUTGOING", unix.PACKET_IGNORE_OUTGOING, ignore},
 		{"PACKET_QDISC_BYPASS", unix.PACKET_QDISC_BYPASS, 1},
 	} {
 		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, o.option, o.value); err != nil {
 			return nil, fmt.Errorf("packet socket: %s: %w", o.name, err)
 		}
 	}
-	request := unix.TpacketReq{Block_size: blockSize, Block_nr: blocks, Frame_size: frameSize, Frame_nr: frames}
+	request := unix.TpacketReq{Block_size: blockSize, Block_nr: blocks, Frame_size: uint32(slot), Frame_nr: uint32(d.frames())}
 	if err := unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &request); err != nil {
 		return nil, fmt.Errorf("packet socket: receive ring: %w", err)
 	}
@@ -104,22 +114,25 @@ func (d *Device) Close() error {
 	return errors.Join(err, unix.Close(d.fd))
 }
 
-func (d *Device) slot() (*tpacket2Header, []byte) {
-	from := d.at/framesPerBlock*blockSize + d.at%framesPerBlock*frameSize
-	slot := d.ring[from : from+frameSize : from+frameSize]
+func (d *Device) frames() int { return blocks * (blockSize / d.slot) }
+
+func (d *Device) next() (*tpacket2Header, []byte) {
+	inBlock := blockSize / d.slot
+	from := d.at/inBlock*blockSize + d.at%inBlock*d.slot
+	slot := d.ring[from : from+d.slot : from+d.slot]
 	return (*tpacket2Header)(unsafe.Pointer(&slot[0])), slot //nolint:gosec // the kernel's layout
 }
 
 // ready says whether a frame waits in the ring. It makes no system call.
 func (d *Device) ready() bool {
-	h, _ := d.slot()
+	h, _ := d.next()
 	return atomic.LoadUint32(&h.status)&unix.TP_STATUS_USER != 0
 }
 
 // receive gives the next frame and the time (CLOCK_REALTIME, ns) at which the
 // kernel took it in. The frame is valid until release.
 func (d *Device) receive() (wall int64, off offload, frame []byte, ok bool) {
-	h, slot := d.slot()
+	h, slot := d.next()
 	if atomic.LoadUint32(&h.status)&unix.TP_STATUS_USER == 0 {
 		return 0, off, nil, false
 	}
@@ -128,11 +141,19 @@ func (d *Device) receive() (wall int64, off offload, frame []byte, ok bool) {
 	return int64(h.sec)*1e9 + int64(h.nsec), off, slot[mac : mac+int(h.snapped)], true
 }
 
+// outgoing says whether the frame that receive gave was on its way out of the
+// host: struct sockaddr_ll stands behind the ring's header (packet(7)).
+func (d *Device) outgoing() bool {
+	const aligned, packetType = 32, 10 // TPACKET_ALIGN(sizeof(struct tpacket2_hdr)); offset of sll_pkttype
+	_, slot := d.next()
+	return slot[aligned+packetType] == unix.PACKET_OUTGOING
+}
+
 // release gives the frame's slot back to the kernel.
 func (d *Device) release() {
-	h, _ := d.slot()
+	h, _ := d.next()
 	atomic.StoreUint32(&h.status, unix.TP_STATUS_KERNEL)
-	if d.at++; d.at == frames {
+	if d.at++; d.at == d.frames() {
 		d.at = 0
 	}
 }

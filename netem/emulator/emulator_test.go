@@ -30,7 +30,7 @@ func newFakeDevice(t *testing.T) *fakeDevice {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fakeDevice{Device: &Device{fd: pair[0], ring: ring}, wire: pair[1]}
+	return &fakeDevice{Device: &Device{fd: pair[0], ring: ring, slot: frameSize}, wire: pair[1]}
 }
 
 // slotHeader is struct tpacket2_hdr byte by byte, as linux/if_packet.h has it.
@@ -75,7 +75,7 @@ func TestRing(t *testing.T) {
 	defer d.Close()
 	f := &flow{size: 1448, payload: make([]byte, 60000)}
 	off, frame := f.frame(0, f.count(), false)
-	for n := range 3*frames + 7 {
+	for n := range 3*d.frames() + 7 {
 		if _, _, _, ok := d.receive(); ok || d.ready() {
 			t.Fatalf("frame %d is there before it comes", n)
 		}
