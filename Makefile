@@ -56,6 +56,10 @@ bench: ## run all benchmarks
 bench-path: ## the path's speed and punctuality, through the real lab (two minutes)
 	$(GO) test -run '^$$' -bench '^BenchmarkPath' -benchtime 1x ./experiment
 
+.PHONY: test-vm
+test-vm: ## the tests that need the kernel's own netem, in a virtual machine (two minutes)
+	tools/vm/test.sh
+
 .PHONY: cover
 cover: ## measure test coverage into bin/cover.out and bin/cover.html
 	@mkdir -p bin

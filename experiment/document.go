@@ -381,10 +381,17 @@ func (a *assembly) linkWarnings(warn func(string, ...any)) {
 		spec string
 	}{{"up", &a.link.Up, a.document.Plan.NetemUp}, {"down", &a.link.Down, a.document.Plan.NetemDown}} {
 		if l.l.Overrun > 0 {
-			warn("the emulator was overrun: %d packets %s came faster than this machine can carry them; they count as dropped by the queue", l.l.Overrun, l.name)
+			if a.engine == Kernel {
+				warn("%d packets came or went faster than this machine could watch them: what is told of the path is not complete", l.l.Overrun)
+			} else {
+				warn("the emulator was overrun: %d packets %s came faster than this machine can carry them; they count as dropped by the queue", l.l.Overrun, l.name)
+			}
 		}
 		if l.l.Refused > 0 {
 			warn("%d packets %s were refused by the receiving host's device", l.l.Refused, l.name)
+		}
+		if l.l.QueueDropped == nil {
+			warn("the kernel counts the packets %s that it lost and that found its queue full together: link_lost holds both", l.name)
 		}
 		dropped := int64(0)
 		if l.l.QueueDropped != nil {

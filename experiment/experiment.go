@@ -11,6 +11,7 @@ import (
 
 	"netcmp/lab"
 	"netcmp/netem"
+	"netcmp/netem/tc"
 	"netcmp/peer"
 	"netcmp/result"
 	"netcmp/tcp"
@@ -23,9 +24,10 @@ type Engine string
 
 // The engines.
 const (
-	Auto     Engine = "auto"     // the best that this machine has
-	Emulator Engine = "emulator" // the lab, its path in user space
-	None     Engine = "none"     // no lab: loopback, a clean path
+	Auto     Engine = Engine(lab.Auto)     // the kernel's netem where it can make the path, otherwise the emulator
+	Emulator Engine = Engine(lab.Emulator) // the lab, its path in user space
+	Kernel   Engine = Engine(lab.Kernel)   // the lab, its path the kernel's netem
+	None     Engine = "none"               // no lab: loopback, a clean path
 	// Remote is what a document of two machines says: the path is what lies
 	// between them. It is not to be asked for; Config.Connect is.
 	Remote Engine = "remote"
@@ -34,12 +36,10 @@ const (
 // ParseEngine reads an engine's name as a user gives it.
 func ParseEngine(name string) (Engine, error) {
 	switch e := Engine(name); e {
-	case Auto, Emulator, None:
+	case Auto, Emulator, Kernel, None:
 		return e, nil
-	case "kernel":
-		return "", errors.New("engine kernel is not supported yet; known: auto, emulator, none")
 	}
-	return "", fmt.Errorf("engine %q is unknown; known: auto, emulator, none", name)
+	return "", fmt.Errorf("engine %q is unknown; known: auto, emulator, kernel, none", name)
 }
 
 // Config is an experiment to be made.
@@ -51,6 +51,7 @@ type Config struct {
 	Changes     []netem.Change
 	Engine      Engine
 	Seed        uint64
+	SeedGiven   bool   // somebody asked for this seed: Auto keeps to what it reaches
 	Connect     string // HOST:PORT of a server on another machine; "" for none
 	Token       string // for that server
 	Command     string // the command line that makes this experiment again
@@ -81,10 +82,17 @@ func (c Config) Validate() error {
 			return err
 		}
 		clean = clean && p.Up.IsClean() && p.Down.IsClean()
+		if c.Engine == Kernel {
+			if err := errors.Join(tc.Refuse(p.Up), tc.Refuse(p.Down)); err != nil {
+				return err
+			}
+		}
 	}
 	switch {
 	case c.Connect != "" && !clean:
 		return errors.New("--connect measures the path that is there: it takes no path flags (--loss, --delay, --netem …)")
+	case c.Engine == Kernel && c.Fate == netem.FateByTime:
+		return errors.New("--engine kernel draws by packet: --fate time needs --engine emulator")
 	case c.Engine == None && !clean:
 		return errors.New("--engine none has no path to impair: drop the path flags (--loss, --delay, --netem …), or use --engine emulator")
 	}
@@ -121,6 +129,7 @@ func Run(ctx context.Context, c Config) (*result.Document, error) {
 	// The lab outlives an interrupt: what is in flight is waited for.
 	l, err := lab.Start(context.WithoutCancel(ctx), lab.Config{
 		Path: c.Path, Seed: c.Seed, Fate: c.Fate, Changes: c.Changes,
+		Engine: lab.Engine(c.Engine), Exact: c.SeedGiven,
 	})
 	if err != nil {
 		return nil, err
@@ -228,7 +237,7 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (*result.Docume
 	var link *result.Link
 	var cpu *int64
 	if l != nil {
-		engine = Emulator
+		engine = Engine(l.Engine())
 		soon, cancel := context.WithTimeout(context.Background(), stopPatience)
 		defer cancel()
 		if at, used, linkErr := l.Link(soon); linkErr == nil {
@@ -237,7 +246,11 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (*result.Docume
 			err = fmt.Errorf("the path's account: %w", linkErr)
 		}
 	}
-	return document(c, engine, began, out, link, cpu), err
+	d := document(c, engine, began, out, link, cpu)
+	if l != nil && !l.Seeded() {
+		d.Warnings = append(d.Warnings, "this kernel's netem draws by itself (6.6 and later take a seed): another run meets other losses; --engine emulator repeats them")
+	}
+	return d, err
 }
 
 // pathsPart adds to an error what the path has to do with it: it died, and the

@@ -80,12 +80,18 @@ type Config struct {
 	Seed    uint64         // reaches every draw of the path
 	Fate    netem.Fate     // whether losses go by packet (zero) or by time
 	Changes []netem.Change // of the path, in the order of time
+	// Engine makes the path; Auto is the kernel where it can, and with Exact
+	// where it also takes the seed.
+	Engine Engine
+	Exact  bool
 }
 
 // Lab is two hosts and a path. Its methods may be called from any goroutine.
 type Lab struct {
 	path    *exec.Cmd
 	channel *channel
+	engine  Engine
+	seeded  bool
 	ended   chan struct{} // the path process is gone
 
 	mu        sync.Mutex
@@ -151,12 +157,21 @@ func Start(ctx context.Context, c Config) (*Lab, error) {
 		waiting: map[int]chan answer{}, processes: map[int]*Process{},
 	}
 	go l.read()
-	if _, err := l.ask(ctx, request{Build: newBuildRequest(c)}); err != nil {
+	a, err := l.ask(ctx, request{Build: newBuildRequest(c)})
+	if err != nil {
 		l.Close()
 		return nil, err
 	}
+	l.engine, l.seeded = a.Engine, a.Seeded
 	return l, nil
 }
+
+// Engine is what makes the path.
+func (l *Lab) Engine() Engine { return l.engine }
+
+// Seeded says whether the seed reaches the path's draws. Those of a kernel
+// before 6.6 it does not.
+func (l *Lab) Seeded() bool { return l.seeded }
 
 // startPath starts the path process: as root in namespaces of the machine's
 // own user namespace, otherwise, or where root lacks the right, in a new one.

@@ -24,10 +24,16 @@ func (h Host) other() Host { return 1 - h }
 // virtual Ethernet devices, and gives the index of the near one. Each host
 // knows the other's Ethernet address from the start (no neighbour discovery)
 // and makes up no address of its own (no IPv6 autoconfiguration): nothing but
-// its programs' packets crosses the path.
-func connect(h Host, namespace int) (index int, err error) {
+// its programs' packets crosses the path. With the emulator between them the
+// hosts are neighbours; with a router, the other host's packets go to that.
+func connect(h Host, t *hostThread, e Engine) (index int, err error) {
+	namespace := t.namespace
+	next := h.other().mac()
+	if e == Kernel {
+		next = h.gate()
+	}
 	near := &netlink.Veth{
-		LinkAttrs:        netlink.LinkAttrs{Name: h.String(), MTU: mtu, TxQLen: 1000},
+		LinkAttrs:        netlink.LinkAttrs{Name: h.String(), MTU: mtu, TxQLen: 1000, HardwareAddr: h.gate()},
 		PeerName:         "eth0",
 		PeerHardwareAddr: h.mac(),
 		PeerNamespace:    netlink.NsFd(namespace),
@@ -43,8 +49,17 @@ func connect(h Host, namespace int) (index int, err error) {
 		return 0, fmt.Errorf("%v host: %w", h, err)
 	}
 	defer handle.Close()
-	if err := furnish(handle, h); err != nil {
+	if err := furnish(handle, h, next); err != nil {
 		return 0, fmt.Errorf("%v host: %w", h, err)
+	}
+	if e == Kernel {
+		err := plain(h.String())
+		if err == nil {
+			err = t.do(func() error { return plain("eth0") })
+		}
+		if err != nil {
+			return 0, err
+		}
 	}
 	return near.Attrs().Index, nil
 }
@@ -62,7 +77,7 @@ func up(handle *netlink.Handle, l netlink.Link) error {
 	return nil
 }
 
-func furnish(handle *netlink.Handle, h Host) error {
+func furnish(handle *netlink.Handle, h Host, next net.HardwareAddr) error {
 	lo, err := handle.LinkByName("lo")
 	if err != nil {
 		return err
@@ -86,7 +101,7 @@ func furnish(handle *netlink.Handle, h Host) error {
 	} {
 		address := &netlink.Addr{IPNet: &net.IPNet{IP: family.own, Mask: family.mask}, Flags: unix.IFA_F_NODAD}
 		neighbour := &netlink.Neigh{
-			LinkIndex: eth.Attrs().Index, IP: family.other, HardwareAddr: h.other().mac(), State: netlink.NUD_PERMANENT,
+			LinkIndex: eth.Attrs().Index, IP: family.other, HardwareAddr: next, State: netlink.NUD_PERMANENT,
 		}
 		err := handle.AddrAdd(eth, address)
 		if err == nil {

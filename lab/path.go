@@ -82,7 +82,7 @@ func mountProc() {
 type pathProcess struct {
 	channel *channel
 	hosts   [2]*hostThread
-	path    *emulator.Emulator
+	path    path
 
 	mu       sync.Mutex  // over what the reaper shares, and the channel's sending side
 	programs map[int]int // process id → the request that started it
@@ -97,7 +97,7 @@ func (p *pathProcess) tell(a answer) error {
 func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
 	switch {
 	case r.Build != nil:
-		return p.build(r.Build)
+		return p.build(r.Build, a)
 	case p.path == nil:
 		return errors.New("the lab is not built")
 	case r.Start != nil:
@@ -123,40 +123,73 @@ func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
 	return errors.New("an empty request")
 }
 
-func (p *pathProcess) build(b *buildRequest) error {
+func (p *pathProcess) build(b *buildRequest, a *answer) error {
+	c, err := b.config()
+	if err != nil {
+		return err
+	}
+	a.Engine, a.Seeded, err = choose(b, c)
+	if err != nil {
+		return err
+	}
+	var index [2]int
 	for h := range p.hosts {
 		t, err := newHostThread()
 		if err != nil {
 			return err
 		}
 		p.hosts[h] = t
-	}
-	var devices [2]*emulator.Device
-	for h := range p.hosts {
-		index, err := connect(Host(h), p.hosts[h].namespace)
-		if err != nil {
-			return err
-		}
-		if devices[h], err = emulator.OpenDevice(index); err != nil {
+		if index[h], err = connect(Host(h), t, a.Engine); err != nil {
 			return err
 		}
 	}
-	c, err := b.config()
+	if a.Engine == Kernel {
+		p.path, err = newRouter(index, c)
+	} else {
+		p.path, err = newEmulator(index, c)
+	}
 	if err != nil {
 		return err
 	}
-	path, err := emulator.New(devices[Client], devices[Server], c)
-	if err != nil {
-		return err
-	}
-	p.path = path
 	go func() {
-		if err := path.Run(context.Background()); err != nil {
+		if err := p.path.Run(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, "netcmp: path:", err)
 			os.Exit(1)
 		}
 	}()
 	return nil
+}
+
+// choose is the engine that makes the path, and whether the seed reaches its
+// draws.
+func choose(b *buildRequest, c emulator.Config) (e Engine, seeded bool, err error) {
+	switch b.Engine {
+	case Kernel:
+		seeded, err = kernelNetem()
+		if err == nil {
+			err = kernelCan(c)
+		}
+		return Kernel, seeded, err
+	case Auto:
+		if kernelCan(c) != nil {
+			break
+		}
+		if seeded, err = kernelNetem(); err == nil && (seeded || !b.Exact) {
+			return Kernel, seeded, nil
+		}
+	}
+	return Emulator, true, nil
+}
+
+func newEmulator(index [2]int, c emulator.Config) (*emulator.Emulator, error) {
+	var devices [2]*emulator.Device
+	for h := range index {
+		var err error
+		if devices[h], err = emulator.OpenDevice(index[h]); err != nil {
+			return nil, err
+		}
+	}
+	return emulator.New(devices[Client], devices[Server], c)
 }
 
 func (p *pathProcess) start(id int, s *startRequest, files []*os.File) error {

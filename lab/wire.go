@@ -38,6 +38,8 @@ type buildRequest struct {
 	Seed    uint64
 	Fate    netem.Fate    `json:",omitempty"`
 	Changes []changeWords `json:",omitempty"`
+	Engine  Engine        `json:",omitempty"`
+	Exact   bool          `json:",omitempty"`
 }
 
 type pathWords struct{ Up, Down string }
@@ -49,7 +51,7 @@ type changeWords struct {
 
 func newBuildRequest(c Config) *buildRequest {
 	words := func(p netem.Path) pathWords { return pathWords{p.Up.String(), p.Down.String()} }
-	b := &buildRequest{Path: words(c.Path), Seed: c.Seed, Fate: c.Fate}
+	b := &buildRequest{Path: words(c.Path), Seed: c.Seed, Fate: c.Fate, Engine: c.Engine, Exact: c.Exact}
 	for _, x := range c.Changes {
 		b.Changes = append(b.Changes, changeWords{x.At, words(x.Path)})
 	}
@@ -111,6 +113,8 @@ type answer struct {
 	Link    *result.Link `json:",omitempty"`
 	CPUNS   int64        `json:",omitempty"`
 	OK      bool         `json:",omitempty"`
+	Engine  Engine       `json:",omitempty"`
+	Seeded  bool         `json:",omitempty"`
 }
 
 func (a *answer) err() error {

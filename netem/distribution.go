@@ -3,6 +3,7 @@ package netem
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -96,6 +97,16 @@ func (d Distribution) table() table {
 		return t
 	}
 	return nil
+}
+
+// Table returns the distribution's table as netem takes it: the inverse
+// distribution function at equally spaced probabilities, in 1/8192 of the
+// jitter. It is nil for Uniform, for which netem needs none.
+func (d Distribution) Table() ([]int16, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	return slices.Clone(d.canonical().table()), nil
 }
 
 func knownDistributions() string {

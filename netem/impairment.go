@@ -226,10 +226,10 @@ func (i Impairment) canonical() Impairment {
 	return i
 }
 
-// effectiveDuplicateCorrelation is what tc tells the kernel: it sends the
+// EffectiveDuplicateCorrelation is what tc tells the kernel: it sends the
 // correlation of duplicates along with another and forgets it where there is
 // none (netem_parse_opt does not count it; so does iproute2 6.1).
-func (i Impairment) effectiveDuplicateCorrelation() Probability {
+func (i Impairment) EffectiveDuplicateCorrelation() Probability {
 	_, loss := i.Loss.(CorrelatedLoss)
 	if loss || i.DelayCorrelation != 0 || i.CorruptCorrelation != 0 || i.ReorderCorrelation != 0 {
 		return i.DuplicateCorrelation

@@ -119,7 +119,7 @@ func (d *Direction) apply(i Impairment) {
 		seed = i.Seed
 	}
 	d.impairment = i
-	d.duplicate = chance{i.Duplicate, newCorrelated(seed, drawDuplicate, i.effectiveDuplicateCorrelation())}
+	d.duplicate = chance{i.Duplicate, newCorrelated(seed, drawDuplicate, i.EffectiveDuplicateCorrelation())}
 	d.loss = nil
 	if i.Loss != nil {
 		d.loss = i.Loss.start(seed)

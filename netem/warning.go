@@ -72,7 +72,7 @@ func (i Impairment) warnOfCorrelations(warn warnFunc) {
 		p, rho      Probability
 		independent bool
 	}{
-		{"duplicate", i.Duplicate, i.DuplicateCorrelation, i.effectiveDuplicateCorrelation() == 0},
+		{"duplicate", i.Duplicate, i.DuplicateCorrelation, i.EffectiveDuplicateCorrelation() == 0},
 		{"corrupt", i.Corrupt, i.CorruptCorrelation, false},
 		{"reorder", i.Reorder, i.ReorderCorrelation, false},
 	} {

@@ -79,7 +79,7 @@ func (p *program) labExec(c *cli.Context, args []string) error {
 		return err
 	}
 	if engine == experiment.None {
-		return usagef("--engine none has no lab to run a program in; known here: auto, emulator")
+		return usagef("--engine none has no lab to run a program in; known here: auto, emulator, kernel")
 	}
 	file, err := exec.LookPath(args[0])
 	if err != nil {
@@ -87,7 +87,9 @@ func (p *program) labExec(c *cli.Context, args []string) error {
 	}
 	// The terminal's interrupt reaches the program by itself.
 	ctx := context.WithoutCancel(c.Context)
-	l, err := lab.Start(ctx, lab.Config{Path: at.path, Seed: seed, Fate: at.fate, Changes: at.changes})
+	l, err := lab.Start(ctx, lab.Config{
+		Path: at.path, Seed: seed, Fate: at.fate, Changes: at.changes, Engine: lab.Engine(engine), Exact: c.IsSet("seed"),
+	})
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func pathFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "at", Usage: "a change in the middle, `TIME ARGUMENTS` as --at 5s 'loss 100%'; repeatable", Category: pathCategory},
 		&cli.StringFlag{Name: "timeline", Usage: "`FILE` with such changes, one a line: TIME [up|down] ARGUMENTS", Category: pathCategory},
 		&cli.StringFlag{Name: "fate", Value: string(netem.FateByPacket), Usage: "losses go by packet, or by time: then every protocol meets the same bursts", Category: pathCategory},
-		&cli.StringFlag{Name: "engine", Value: "auto", Usage: "what makes the path: auto, emulator, none (loopback)", Category: pathCategory},
+		&cli.StringFlag{Name: "engine", Value: "auto", Usage: "what makes the path: auto, emulator, kernel (tc netem), none (loopback)", Category: pathCategory},
 		&cli.StringFlag{Name: "seed", Usage: "`NUMBER` from which all chance is drawn; printed always (random)", Category: pathCategory},
 	)
 }

@@ -126,6 +126,7 @@ func configFrom(c *cli.Context) (x experiment.Config, err error) {
 	if x.Seed, err = seedFrom(c); err != nil {
 		return x, err
 	}
+	x.SeedGiven = c.IsSet("seed")
 	if x.Spec, err = specFrom(c, x.Seed); err != nil {
 		return x, err
 	}

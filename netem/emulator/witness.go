@@ -44,6 +44,7 @@ type Passage struct {
 	Corrupted int64 // of Left: not as they came
 	Marked    int64 // of Left: told of congestion (ECN) on the way
 	Strays    int64 // that no router passes on; not in Packets
+	Own       int64 // of the router, that went out; not in Left
 	Overrun   int64 // packets of both directions that the witness missed: the account is then not to be trusted
 	// NeverFull says that the path cannot at any time have held as many packets
 	// as its limit allows.
@@ -239,7 +240,8 @@ func (p *passage) enter(at int64, frame []byte) bool {
 func (p *passage) leave(frame []byte) {
 	t := parse(offload{}, frame)
 	if len(frame) < ethernetHeader || grouped(frame) {
-		return // the router's own
+		p.counts.Own++
+		return
 	}
 	p.counts.Left++
 	if t.network == 0 || [6]byte(frame) != [6]byte(p.far) || [6]byte(frame[6:]) != [6]byte(p.near) || !t.soundHeader() {
