@@ -19,6 +19,7 @@ import (
 	"netcmp/doctor"
 	"netcmp/experiment"
 	"netcmp/lab"
+	"netcmp/netem/tc"
 	"netcmp/report"
 	"netcmp/result"
 )
@@ -42,6 +43,7 @@ const (
 func main() {
 	roles := experiment.Roles()
 	maps.Copy(roles, doctor.Roles())
+	roles[guardRole] = tc.GuardMain
 	lab.Dispatch(roles)
 	// A file that may not grow is an error of the write, not our end.
 	signal.Ignore(syscall.SIGXFSZ)
@@ -136,7 +138,8 @@ func (p *program) code(err error) int {
 		return e.code
 	case errors.Is(err, experiment.ErrUsage):
 		return exitUsage
-	case errors.Is(err, lab.ErrUnsupported), errors.Is(err, experiment.ErrUnsupported):
+	case errors.Is(err, lab.ErrUnsupported), errors.Is(err, experiment.ErrUnsupported),
+		errors.Is(err, tc.ErrNoNetem), errors.Is(err, tc.ErrPrivilege):
 		return exitUnsupported
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted

@@ -11,7 +11,7 @@ import (
 func (p *program) netemCommand() *cli.Command {
 	return &cli.Command{
 		Name: "netem", Usage: "path conditions in the words of tc netem",
-		Subcommands: []*cli.Command{{
+		Subcommands: []*cli.Command{p.scriptCommand(), p.applyCommand(), p.showCommand(), p.clearCommand(), {
 			Name: "profiles", Usage: "the paths that --profile knows, and where their figures come from",
 			Action: func(c *cli.Context) error {
 				if c.Args().Present() {
@@ -34,7 +34,7 @@ func (p *program) netemCommand() *cli.Command {
 		}},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usagef("%q is not a command of netem; known: profiles", c.Args().First())
+				return usagef("%q is not a command of netem; known: script, apply, show, clear, profiles", c.Args().First())
 			}
 			return cli.ShowSubcommandHelp(c)
 		},

@@ -20,6 +20,16 @@ type Offloads struct {
 // they were (ethtool's legacy commands, include/uapi/linux/ethtool.h). What a
 // device does not have is off and may be set to that.
 func SetOffloads(name string, want Offloads) (before Offloads, err error) {
+	return offloads(name, &want)
+}
+
+func readOffloads(name string) (Offloads, error) { return offloads(name, nil) }
+
+func offloads(name string, want *Offloads) (before Offloads, err error) {
+	all := want
+	if all == nil {
+		all = &Offloads{}
+	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return before, err
@@ -31,14 +41,14 @@ func SetOffloads(name string, want Offloads) (before Offloads, err error) {
 		want     bool
 		before   *bool
 	}{
-		{"tso", unix.ETHTOOL_GTSO, unix.ETHTOOL_STSO, want.TSO, &before.TSO},
-		{"gso", unix.ETHTOOL_GGSO, unix.ETHTOOL_SGSO, want.GSO, &before.GSO},
-		{"gro", unix.ETHTOOL_GGRO, unix.ETHTOOL_SGRO, want.GRO, &before.GRO},
+		{"tso", unix.ETHTOOL_GTSO, unix.ETHTOOL_STSO, all.TSO, &before.TSO},
+		{"gso", unix.ETHTOOL_GGSO, unix.ETHTOOL_SGSO, all.GSO, &before.GSO},
+		{"gro", unix.ETHTOOL_GGRO, unix.ETHTOOL_SGRO, all.GRO, &before.GRO},
 	} {
 		value := [2]uint32{o.get, 0}
 		err := ethtool(fd, name, &value)
 		*o.before = err == nil && value[1] != 0
-		if *o.before == o.want {
+		if want == nil || *o.before == o.want {
 			continue
 		}
 		if err == nil {
