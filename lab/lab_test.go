@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 		"sleep":   func() int { time.Sleep(time.Minute); return 0 },
 		"owner":   ownLab,
 		"cramped": startCramped,
+		"tell":    fidelitySend,
+		"listen":  fidelityReceive,
 	})
 	goleak.VerifyTestMain(m)
 }

@@ -3,6 +3,7 @@ package tc
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -75,17 +76,17 @@ func Apply(s Setup, o Options) (until time.Time, err error) {
 	if o.For > 0 {
 		r.Until = time.Now().Add(o.For)
 	}
-	if err := st.write(r); err != nil {
-		return until, err
-	}
+	// The guard before the record and the record before the device: whoever is
+	// killed in between, what there is to undo is known to somebody.
 	var confirm func() error
 	if o.For > 0 {
 		if r.Guard, confirm, err = o.Guard.start(r); err != nil {
-			return until, errors.Join(err, st.remove(r))
+			return until, err
 		}
-		if err := st.write(r); err != nil {
-			return until, errors.Join(err, st.undo(r))
-		}
+	}
+	if err := st.write(r); err != nil {
+		endGuard(r)
+		return until, err
 	}
 	err = s.install(index)
 	if err == nil && confirm != nil {
@@ -305,10 +306,7 @@ func (s store) undo(r record) error {
 	}
 	if p := r.Previous; p != nil {
 		if q, err := Root(r.Index); err == nil && q.Handle != p.Handle {
-			note(put(r.Index, root, p.Handle, p.Kind, p.Options, unix.NLM_F_CREATE|unix.NLM_F_REPLACE))
-			if q, err := Root(r.Index); err == nil && !bytes.Equal(q.Options, p.Options) {
-				note(fmt.Errorf("qdisc %s %x: is back, but not as it was", p.Kind, p.Handle>>16))
-			}
+			note(p.putBack(r.Index))
 		}
 	}
 	if r.Offloads != nil {
@@ -320,4 +318,35 @@ func (s store) undo(r record) error {
 	}
 	endGuard(r)
 	return s.remove(r)
+}
+
+// putBack makes the queueing discipline what it was.
+func (p *previous) putBack(index int) error {
+	options := bytes.Clone(p.Options)
+	for again := range 2 {
+		if again > 0 { // some options can only be given at the beginning
+			if err := Remove(index); err != nil {
+				return err
+			}
+		}
+		if err := put(index, root, p.Handle, p.Kind, options, unix.NLM_F_CREATE|unix.NLM_F_REPLACE); err != nil {
+			return err
+		}
+		q, err := Root(index)
+		if err != nil || bytes.Equal(q.Options, p.Options) {
+			return err
+		}
+		if len(q.Options) != len(options) {
+			break
+		}
+		// Some kinds keep a time in units of their own and tell it rounded down
+		// (codel_time_t): told a little more, they tell what they told before.
+		for at := 0; at+4 <= len(options); at += 4 {
+			want, got := binary.NativeEndian.Uint32(p.Options[at:]), binary.NativeEndian.Uint32(q.Options[at:])
+			if got < want && want-got <= 2 {
+				binary.NativeEndian.PutUint32(options[at:], want+want-got)
+			}
+		}
+	}
+	return fmt.Errorf("qdisc %s %x: is back, but not as it was", p.Kind, p.Handle>>16)
 }
