@@ -60,6 +60,10 @@ bench-path: ## the path's speed and punctuality, through the real lab (two minut
 test-vm: ## the tests that need the kernel's own netem, in a virtual machine (two minutes)
 	tools/vm/test.sh
 
+.PHONY: fidelity
+fidelity: ## the emulator held against the kernel's netem, in a virtual machine (six minutes)
+	tools/vm/fidelity.sh
+
 .PHONY: cover
 cover: ## measure test coverage into bin/cover.out and bin/cover.html
 	@mkdir -p bin
