@@ -71,7 +71,7 @@ func TestWrongInput(t *testing.T) {
 		{"run --proto udp --direction sideways", "up, down, both"},
 		{"run --proto udp --pattern stripes", "stream, request-response"},
 		{"run --proto udp --pattern request-response --direction down", "up"},
-		{"run --proto udp --engine steam", "auto, emulator, none"},
+		{"run --proto udp --engine steam", "auto, emulator, kernel, none"},
 		{"run --proto udp --engine none --loss 1%", "--engine none"},
 		{"run --proto udp --seed twelve", "twelve"},
 		{"run --proto udp --seed -1", "-1"},
