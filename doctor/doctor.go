@@ -13,12 +13,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"netcmp/clock"
 	"netcmp/lab"
 	"netcmp/netem"
+	"netcmp/netem/tc"
 	"netcmp/pacer"
 	"netcmp/result"
 )
@@ -132,12 +132,9 @@ func probePath() int {
 
 // probeNetem runs on a lab's host: it puts netem on its device.
 func probeNetem() int {
-	link, err := netlink.LinkByName("eth0")
+	link, err := net.InterfaceByName("eth0")
 	if err == nil {
-		err = netlink.QdiscAdd(netlink.NewNetem(
-			netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
-			netlink.NetemQdiscAttrs{Latency: 1000},
-		))
+		err = tc.Install(link.Index, netem.Impairment{Delay: time.Microsecond})
 	}
 	if err != nil {
 		return 1
@@ -150,7 +147,7 @@ func kernelNetem(ctx context.Context, l *lab.Lab) Check {
 	p, err := l.Run(ctx, lab.Client, lab.Self("netem-probe"))
 	if err != nil || p.Wait().Code != 0 {
 		c.State, c.Found = Limited, "the kernel has no netem"
-		c.Mend = "not needed: the emulator does the same; for tc netem install a kernel with CONFIG_NET_SCH_NETEM (modprobe sch_netem)"
+		c.Mend = "not needed for runs: the emulator does the same; for --engine kernel and netem apply: modprobe sch_netem, or a kernel with CONFIG_NET_SCH_NETEM"
 	}
 	return c
 }

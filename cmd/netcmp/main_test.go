@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -93,6 +94,17 @@ func TestWrongInput(t *testing.T) {
 		{"run --proto udp --at soon loss", "soon"},
 		{"run --proto udp --engine none --at 5s limit", "limit"},
 		{"netem fly", "profiles"},
+		{"netem apply --loss 1%", "--dev"},
+		{"netem apply --dev eth0", "--loss"},
+		{"netem apply eth0 --loss 1%", "--dev eth0"},
+		{"netem apply --dev eth0 --loss 120%", "120%"},
+		{"netem apply --dev eth0 --netem delay --loss 1%", "--loss"},
+		{"netem apply --dev eth0 --loss 1% --for 1ms", "1s"},
+		{"netem apply --dev eth0 --loss 1% --filter colour", "src, dst"},
+		{"netem script --dev eth0;reboot --loss 1%", "eth0;reboot"},
+		{"netem script --dev eth0 --loss 1% --ingress delay", "delay"},
+		{"netem show", "--dev"},
+		{"netem clear eth0", "--dev eth0"},
 		{"run --proto udp --expect delivery.rato>0", "delivery.ratio"},
 		{"run --proto udp --expect nonsense", "nonsense"},
 		{"run --proto udp --saturate --rate-messages 5", "--rate-messages"},
@@ -314,6 +326,56 @@ func TestTrace(t *testing.T) {
 	// Offered 4 a millisecond, carried 2: half the time's worth stands in the queue.
 	if rate := *d.Speed.MessagesPS; rate < 1500 || rate > 2300 || *d.Account.Unexplained != 0 || d.Link.Up.QueueDelayNS == nil {
 		t.Errorf("%v messages/s, %+v", rate, d.Link.Up)
+	}
+}
+
+// The script of a setup is a golden file, and a shell takes it.
+func TestScript(t *testing.T) {
+	args := []string{"netem", "script", "--dev", "eth0", "--netem", "delay 20ms 5ms loss gemodel 1% 10%",
+		"--ingress", "delay 20ms", "--filter", "dst 10.0.0.5 dport 5001"}
+	code, out, err := netcmp(t.Context(), args...)
+	if code != 0 || err != "" {
+		t.Fatalf("exit code %d, %s", code, err)
+	}
+	golden := filepath.Join("testdata", "script.golden.sh")
+	if os.Getenv("GOLDEN") == "write" {
+		if err := os.WriteFile(golden, []byte(out), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, readErr := os.ReadFile(golden)
+	if readErr != nil || out != string(want) {
+		t.Errorf("%v; the script is now\n%s", readErr, out)
+	}
+	sh := exec.CommandContext(t.Context(), "sh", "-n")
+	sh.Stdin = strings.NewReader(out)
+	if said, err := sh.CombinedOutput(); err != nil {
+		t.Errorf("%v, %s", err, said)
+	}
+}
+
+// A device that is not there, one that has nothing, and a machine that cannot:
+// a line each, and the right exit code.
+func TestDeviceRefusals(t *testing.T) {
+	for _, x := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"netem apply --dev nowhere0 --loss 1%", exitFailed, "nowhere0"},
+		{"netem show --dev nowhere0", exitFailed, "nowhere0"},
+		{"netem clear --dev nowhere0", exitFailed, "nowhere0"},
+	} {
+		code, out, err := netcmp(t.Context(), strings.Fields(x.args)...)
+		if code != x.code || out != "" || strings.Count(err, "\n") != 1 || !strings.Contains(err, x.want) {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", x.args, code, out, err)
+		}
+	}
+	if os.Geteuid() != 0 {
+		code, _, err := netcmp(t.Context(), "netem", "apply", "--dev", "lo", "--loss", "1%")
+		if code != exitUnsupported || !strings.Contains(err, "root") {
+			t.Errorf("not root: exit code %d, %q", code, err)
+		}
 	}
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Delay and jitter: a round trip takes both ways; a jitter reorders letters.
-cd "$(dirname "$0")" && . ./lab.sh
+. "$(dirname "$0")/lab.sh"
 lab_up
 path delay 50ms
 ip netns exec "$client" ping -c 3 -i 0.2 "$server_address" || true

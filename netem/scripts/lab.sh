@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # What the lab scripts share: two hosts with a router between them, in network
-# namespaces. Not run by itself: the others read it (". ./lab.sh").
+# namespaces. Not run by itself: the others read it.
 #
 #   client 198.18.1.1 ── to-client [router] to-server ── 198.18.2.1 server
 #
@@ -74,5 +74,5 @@ measure() {
 		sleep 1
 	fi
 	echo "client# netcmp run --connect $server_address:7700 $*"
-	NETCMP_TOKEN=lab ip netns exec "$client" "$netcmp" run --quiet --connect "$server_address:7700" "$@"
+	NETCMP_TOKEN=lab ip netns exec "$client" "$netcmp" run --connect "$server_address:7700" "$@"
 }
