@@ -196,11 +196,9 @@ func (w *Witness) look() {
 		// The client's side comes in up and goes out down.
 		if w.taps[k].outgoing() {
 			w.passages[1-k].leave(frames[k])
-		} else {
-			if w.passages[k].enter(stamps[k], frames[k]) && !w.seen {
-				w.seen = true
-				close(w.started)
-			}
+		} else if w.passages[k].enter(stamps[k], frames[k]) && !w.seen {
+			w.seen = true
+			close(w.started)
 		}
 		w.taps[k].release()
 	}
