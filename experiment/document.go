@@ -205,10 +205,13 @@ func (a *assembly) directions(up, both bool) []result.LinkDirection {
 
 func (a *assembly) setup() {
 	d := a.document
-	d.Setup.ConnectNS = a.out.ConnectNS
+	d.Setup.ConnectNS, d.Setup.SecureNS = a.out.ConnectNS, a.out.SecureNS
 	if s := a.main(); s.to != nil && s.to.FirstNS != nil {
 		first := *s.to.FirstNS
-		if a.out.ConnectNS != nil {
+		switch {
+		case a.out.SecureNS != nil:
+			first += *a.out.SecureNS
+		case a.out.ConnectNS != nil:
 			first += *a.out.ConnectNS
 		}
 		d.Setup.FirstMessageNS = &first

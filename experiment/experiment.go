@@ -68,7 +68,7 @@ var ErrUnsupported = transport.ErrNotSupported
 
 // Transports are the transports that an experiment can run over.
 func Transports() []transport.Transport {
-	return []transport.Transport{tcp.New(), udp.New()}
+	return []transport.Transport{tcp.New(), tcp.NewTLS(), udp.New()}
 }
 
 // Validate says what is wrong with an experiment, before anything starts.

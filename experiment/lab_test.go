@@ -135,6 +135,35 @@ func TestTCPDeliversWhatThePathLoses(t *testing.T) {
 	}
 }
 
+// To set a connection up takes whole round trips: one for TCP (RFC 9293 §3.5),
+// one more for TLS 1.3 (RFC 8446 §2).
+func TestSetUpTakesRoundTrips(t *testing.T) {
+	const roundTrip = 50 * time.Millisecond
+	trips := func(ns *int64) (n int, beyond time.Duration) {
+		if ns == nil {
+			return 0, 0
+		}
+		return int(time.Duration(*ns) / roundTrip), time.Duration(*ns) % roundTrip
+	}
+	for _, x := range []struct {
+		proto           string
+		connect, secure int // round trips; 0: there is no such thing
+	}{{"udp", 0, 0}, {"tcp", 1, 0}, {"tls", 1, 2}} {
+		d := try(t, config(t, x.proto, "delay 25ms", workload.Plan{Count: 20, Rate: 100}))
+		for _, s := range []struct {
+			what string
+			ns   *int64
+			want int
+		}{{"connect", d.Setup.ConnectNS, x.connect}, {"secure", d.Setup.SecureNS, x.secure}} {
+			n, beyond := trips(s.ns)
+			t.Logf("%s: %s took %d round trips and %v", x.proto, s.what, n, beyond)
+			if n != s.want || beyond > 5*time.Millisecond && !noisy(d) {
+				t.Errorf("%s: %s took %d round trips and %v, want %d and 5 ms at most", x.proto, s.what, n, beyond, s.want)
+			}
+		}
+	}
+}
+
 // The path's delay is never shorter than asked for, and its median is right. The
 // tail is the machine's and is looked at in the report, not here.
 func TestDelayIsWhatWasAskedFor(t *testing.T) {
@@ -239,11 +268,13 @@ func TestEveryMessageIsAccountedFor(t *testing.T) {
 			if x.spec.Pattern == peer.RequestResponse && *d.Delay.MinNS < int64(10*time.Millisecond) {
 				t.Errorf("a round trip took %d ns", *d.Delay.MinNS)
 			}
-			c.Spec.Proto = "tcp"
 			c.Spec.Plan.Count = 500
-			d = try(t, c)
-			if *d.Delivery.Delivered != 500 || d.Reverse != nil && *d.Reverse.Delivery.Delivered != 500 {
-				t.Errorf("tcp delivered %d of 500", *d.Delivery.Delivered)
+			for _, proto := range []string{"tcp", "tls"} {
+				c.Spec.Proto = proto
+				d = try(t, c)
+				if *d.Delivery.Delivered != 500 || d.Reverse != nil && *d.Reverse.Delivery.Delivered != 500 {
+					t.Errorf("%s delivered %d of 500", proto, *d.Delivery.Delivered)
+				}
 			}
 		})
 	}

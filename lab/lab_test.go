@@ -194,6 +194,12 @@ func namespaces() map[string]bool {
 	return all
 }
 
+// networkOf is the network namespace of a process; "" if it is gone.
+func networkOf(pid int) string {
+	name, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/net")
+	return name
+}
+
 // alive says whether the process still runs: one that has ended and whose new
 // parent has not looked at it yet does not.
 func alive(pid int) bool {
@@ -220,15 +226,25 @@ func gone(t *testing.T, pids []int) {
 // However the lab ends, its processes, its orphans and its namespaces end with
 // it. The owner that is killed is a process of its own.
 func TestNothingIsLeft(t *testing.T) {
-	before := namespaces()
-	check := func(t *testing.T, all []int) {
+	mine := networkOf(os.Getpid())
+	// seen is what a lab is made of, while it is there.
+	seen := func(pids []int) (all []int, networks map[string]bool) {
+		networks = map[string]bool{}
+		for _, pid := range pids {
+			if name := networkOf(pid); name != "" && name != mine {
+				networks[name] = true
+			}
+		}
+		return pids, networks
+	}
+	check := func(t *testing.T, all []int, networks map[string]bool) {
 		t.Helper()
-		if len(all) < 3 {
-			t.Errorf("only %d processes were there", len(all))
+		if len(all) < 3 || len(networks) < 3 {
+			t.Errorf("only %d processes and %d namespaces were there", len(all), len(networks))
 		}
 		gone(t, all)
 		for name := range namespaces() {
-			if !before[name] {
+			if networks[name] {
 				t.Errorf("namespace %s is left", name)
 			}
 		}
@@ -245,14 +261,14 @@ func TestNothingIsLeft(t *testing.T) {
 	t.Run("closed", func(t *testing.T) {
 		l := start(t, "delay 5ms")
 		busy(t, l)
-		all := descendants(os.Getpid())
+		all, networks := seen(descendants(os.Getpid()))
 		l.Close()
-		check(t, all)
+		check(t, all, networks)
 	})
 	t.Run("path killed", func(t *testing.T) {
 		l := start(t, "delay 5ms")
 		busy(t, l)
-		all := descendants(os.Getpid())
+		all, networks := seen(descendants(os.Getpid()))
 		if err := syscall.Kill(l.PathPID(), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +279,7 @@ func TestNothingIsLeft(t *testing.T) {
 		if _, _, err := l.Link(t.Context()); err == nil {
 			t.Error("a lab that is gone gave an account")
 		}
-		check(t, all)
+		check(t, all, networks)
 	})
 	t.Run("owner killed", func(t *testing.T) {
 		start(t, "").Close() // skips where there are no labs
@@ -279,12 +295,12 @@ func TestNothingIsLeft(t *testing.T) {
 		if _, err := out.Read(make([]byte, 1)); err != nil { // it is ready
 			t.Fatal(err)
 		}
-		all := append(descendants(owner.Process.Pid), owner.Process.Pid)
+		all, networks := seen(append(descendants(owner.Process.Pid), owner.Process.Pid))
 		if err := owner.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		_ = owner.Wait() // it was killed
-		check(t, all)
+		check(t, all, networks)
 	})
 }
 

@@ -22,6 +22,8 @@ type created struct {
 	Port uint16 `json:"port"`
 	// Session is the number that every message of the session carries.
 	Session uint64 `json:"session,string"`
+	// Certificate is the server's (DER), of an encrypted transport.
+	Certificate []byte `json:"certificate,omitempty"`
 }
 
 type clockReading struct {

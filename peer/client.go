@@ -30,6 +30,7 @@ type ClientConfig struct {
 type Outcome struct {
 	StartedNS int64 // Unix time of the first planned send
 	ConnectNS *int64
+	SecureNS  *int64 // from the beginning of the connection to encryption in place
 	// OffsetNS is the server's clock less the client's, right to
 	// UncertaintyNS; both are 0 where the ends share a clock.
 	OffsetNS      int64
@@ -135,7 +136,9 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	begun := clock.Now()
 	// A path that answers nothing is not waited for longer than for messages.
 	dialling, enough := context.WithTimeoutCause(ctx, r.spec.Patience, errNoAnswer)
-	conn, err := t.Dial(dialling, netip.AddrPortFrom(r.config.Server, r.session.Port), r.spec.config(r.session.Session))
+	asked := r.spec.config(r.session.Session)
+	asked.Certificate = r.session.Certificate
+	conn, err := t.Dial(dialling, netip.AddrPortFrom(r.config.Server, r.session.Port), asked)
 	cause := context.Cause(dialling)
 	enough()
 	if errors.Is(cause, errNoAnswer) {
@@ -146,6 +149,10 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	}
 	if t.Properties().Handshake {
 		took := clock.Now() - begun
+		if s := conn.Stats(); s.Secured > 0 {
+			base.SecureNS = new(s.Secured - begun)
+			took = s.Connected - begun
+		}
 		base.ConnectNS = &took
 	}
 	if err := r.control.call(ctx, "POST", r.path("accept"), acceptOrder{Client: conn.LocalAddr()}, nil); err != nil {

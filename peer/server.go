@@ -184,7 +184,11 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 			Error: err.Error(), Unsupported: errors.Is(err, transport.ErrNotSupported),
 		})
 	default:
-		answerJSON(w, http.StatusCreated, created{ID: x.id, Port: x.listener.Addr().Port(), Session: x.number})
+		c := created{ID: x.id, Port: x.listener.Addr().Port(), Session: x.number}
+		if l, ok := x.listener.(transport.Certified); ok {
+			c.Certificate = l.Certificate()
+		}
+		answerJSON(w, http.StatusCreated, c)
 	}
 }
 

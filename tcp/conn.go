@@ -19,9 +19,13 @@ import (
 // the one that receives the receiving state; Stats and Close may come from any.
 type Conn struct {
 	tcp     *net.TCPConn
+	stream  stream // what messages are written to and read from
 	raw     syscall.RawConn
 	local   netip.AddrPort
 	largest int
+	// When the handshakes were done; of a connection that was dialled and is
+	// encrypted.
+	connected, secured int64
 
 	closed  atomic.Bool
 	closing sync.Once
@@ -29,6 +33,7 @@ type Conn struct {
 	sending   sync.Mutex // held by Send, and by Close to see it gone
 	batch     net.Buffers
 	remaining net.Buffers
+	joined    []byte // a batch in one piece, for encryption
 
 	receiving sync.Mutex // held by Receive, and by Close to see it gone
 	frames    frames
@@ -38,20 +43,24 @@ type Conn struct {
 	final    bool // last stays: the socket is gone
 }
 
-func newConn(tcp *net.TCPConn, c transport.Config, largest int) (*Conn, error) {
+// newConn makes a connection of tcp, whose messages go over s: tcp itself, or
+// what encrypts it.
+func newConn(tcp *net.TCPConn, s stream, c transport.Config, largest int) (*Conn, error) {
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		_ = tcp.Close()
 		return nil, err
 	}
-	if err := tcp.SetNoDelay(!c.Nagle); err != nil {
-		_ = tcp.Close()
-		return nil, fmt.Errorf("TCP_NODELAY: %w", err)
-	}
-	conn := &Conn{tcp: tcp, raw: raw, local: addrPort(tcp.LocalAddr()), largest: largest}
+	conn := &Conn{tcp: tcp, stream: s, raw: raw, local: addrPort(tcp.LocalAddr()), largest: largest}
 	conn.frames.largest = largest
 	conn.Stats() // a connection that breaks at once has told something of itself
 	return conn, nil
+}
+
+// stream is a connection, plain or encrypted.
+type stream interface {
+	io.ReadWriter
+	CloseWrite() error
 }
 
 // LocalAddr is this end's address.
@@ -62,7 +71,7 @@ func (c *Conn) why(err error) error {
 	if c.closed.Load() {
 		return transport.ErrClosed
 	}
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return transport.ErrPeerGone
 	}
 	// ETIMEDOUT is TCP giving up on a peer that no longer answers; the

@@ -58,11 +58,13 @@ func (l *Listener) Accept(ctx context.Context, from netip.AddrPort) (transport.C
 			return nil, closed(err)
 		}
 		if !socket.From(from, addrPort(tcp.RemoteAddr())) {
-			_ = tcp.SetLinger(0) // then Close resets
-			_ = tcp.Close()
+			reset(tcp)
 			continue
 		}
-		return newConn(tcp, l.config, l.largest)
+		if err := noDelay(tcp, l.config); err != nil {
+			return nil, err
+		}
+		return newConn(tcp, tcp, l.config, l.largest)
 	}
 }
 

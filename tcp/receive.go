@@ -26,7 +26,7 @@ func (c *Conn) Receive(batch []transport.Message) (int, error) {
 		if n > 0 || err != nil {
 			return n, err
 		}
-		if err := c.frames.read(c.tcp); err != nil {
+		if err := c.frames.read(c.stream); err != nil {
 			return 0, c.why(err)
 		}
 		// Close may have come while data was there.

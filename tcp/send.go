@@ -35,7 +35,16 @@ func (c *Conn) Send(batch [][]byte) (int, error) {
 
 func (c *Conn) write(batch [][]byte) (int64, error) {
 	if b, ok := contiguous(batch); ok {
-		n, err := c.tcp.Write(b)
+		n, err := c.stream.Write(b)
+		return int64(n), err
+	}
+	if c.stream != stream(c.tcp) {
+		// Each write would be a record of its own, and a system call.
+		c.joined = c.joined[:0]
+		for _, m := range batch {
+			c.joined = append(c.joined, m...)
+		}
+		n, err := c.stream.Write(c.joined)
 		return int64(n), err
 	}
 	// WriteTo eats the slice that it is given: it gets a copy, whose memory

@@ -10,6 +10,7 @@ package tcp
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -44,6 +45,36 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 	if err != nil {
 		return nil, err
 	}
+	ln, err := listen(ctx, network, addr, c)
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{tcp: ln, config: c, largest: largest}, nil
+}
+
+// Dial connects to a listener; it takes the three-way handshake's round trip.
+func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Config) (transport.Conn, error) {
+	network, largest, err := t.check(addr, c)
+	if err != nil {
+		return nil, err
+	}
+	tcp, err := dial(ctx, network, addr, c)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(tcp, tcp, c, largest)
+}
+
+func (t Transport) check(addr netip.AddrPort, c transport.Config) (network string, largest int, err error) {
+	if network, err = socket.Network("tcp", addr); err != nil {
+		return "", 0, err
+	}
+	largest, err = t.Properties().Largest(c)
+	return network, largest, err
+}
+
+// listen opens a listening socket.
+func listen(ctx context.Context, network string, addr netip.AddrPort, c transport.Config) (*net.TCPListener, error) {
 	lc := net.ListenConfig{
 		Control:   control(c),
 		KeepAlive: -1, // probes are packets that the experiment did not send
@@ -53,30 +84,31 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 	if err != nil {
 		return nil, err
 	}
-	return &Listener{tcp: ln.(*net.TCPListener), config: c, largest: largest}, nil
+	return ln.(*net.TCPListener), nil
 }
 
-// Dial connects to a listener; it takes the three-way handshake's round trip.
-func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Config) (transport.Conn, error) {
-	network, largest, err := t.check(addr, c)
-	if err != nil {
-		return nil, err
-	}
+// dial connects.
+func dial(ctx context.Context, network string, addr netip.AddrPort, c transport.Config) (*net.TCPConn, error) {
 	d := net.Dialer{Control: control(c), KeepAlive: -1}
 	d.SetMultipathTCP(false)
 	tcp, err := d.DialTCP(ctx, network, netip.AddrPort{}, socket.Unmap(addr))
 	if err != nil {
 		return nil, err
 	}
-	return newConn(tcp, c, largest)
+	if err := noDelay(tcp, c); err != nil {
+		return nil, err
+	}
+	return tcp, nil
 }
 
-func (t Transport) check(addr netip.AddrPort, c transport.Config) (network string, largest int, err error) {
-	if network, err = socket.Network("tcp", addr); err != nil {
-		return "", 0, err
+// noDelay switches Nagle's algorithm off, or on. A connection that does not let
+// it is closed.
+func noDelay(tcp *net.TCPConn, c transport.Config) error {
+	if err := tcp.SetNoDelay(!c.Nagle); err != nil {
+		_ = tcp.Close()
+		return fmt.Errorf("TCP_NODELAY: %w", err)
 	}
-	largest, err = t.Properties().Largest(c)
-	return network, largest, err
+	return nil
 }
 
 // control sets a socket up before it connects or listens.

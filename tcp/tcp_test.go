@@ -14,6 +14,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) { transporttest.Run(t, tcp.New()) }
 
+func TestTLSConformance(t *testing.T) { transporttest.Run(t, tcp.NewTLS()) }
+
 func TestAllocations(t *testing.T) { transporttest.NoAllocations(t, tcp.New()) }
 
 func BenchmarkTCP(b *testing.B) {

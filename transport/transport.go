@@ -36,7 +36,10 @@ type Config struct {
 	SendBuffer    int    // bytes; 0 is the transport's default
 	ReceiveBuffer int    // bytes; 0 is the transport's default
 	MaxMessage    int    // the largest message of the session, bytes; 0 is the transport's
-	Session       uint64 // the session that messages carry; a datagram of another one is not ours. 0: any is
+	// Certificate is the server's (DER): a client of an encrypted transport trusts
+	// that one alone. Others leave it aside.
+	Certificate []byte
+	Session     uint64 // the session that messages carry; a datagram of another one is not ours. 0: any is
 }
 
 // Properties say what a transport promises.
@@ -44,6 +47,7 @@ type Properties struct {
 	Reliable   bool // what was sent arrives, or the connection fails
 	Ordered    bool // messages arrive in the order of sending
 	Handshake  bool // there is a connection to set up
+	Encrypted  bool // the listener is Certified, and Config.Certificate must be its certificate
 	MaxMessage int  // the largest message it carries, bytes
 }
 
@@ -69,6 +73,12 @@ type Listener interface {
 	// without a handshake received before Accept is not lost.
 	Accept(ctx context.Context, from netip.AddrPort) (Conn, error)
 	Close() error
+}
+
+// Certified is a Listener of an encrypted transport.
+type Certified interface {
+	// Certificate is what its clients have to trust (DER).
+	Certificate() []byte
 }
 
 // Message is one received message.
@@ -112,7 +122,11 @@ type Stats struct {
 	// part of all. Null where that ends the connection.
 	Refused       *int64
 	Retransmitted *int64 // segments
-	SendBuffer    int    // as the kernel set it, bytes
-	ReceiveBuffer int
-	TCPInfo       *result.TCPInfo
+	// Connected and Secured are instants in package clock's scale, at the end
+	// that dialled: the transport's own connection was there, and encryption
+	// was. 0 where there is no such thing.
+	Connected, Secured int64
+	SendBuffer         int // as the kernel set it, bytes
+	ReceiveBuffer      int
+	TCPInfo            *result.TCPInfo
 }

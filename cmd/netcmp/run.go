@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -28,7 +29,7 @@ var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect
 
 func (p *program) runCommand() *cli.Command {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "proto", Usage: "`PROTOCOL`: tcp or udp"},
+		&cli.StringFlag{Name: "proto", Usage: "`PROTOCOL`: " + protocols()},
 		&cli.StringFlag{Name: "connect", Usage: "the server on another machine, `HOST:PORT` (netcmp serve)"},
 		&cli.StringFlag{Name: "token", Usage: "of that server", EnvVars: []string{"NETCMP_TOKEN"}},
 
@@ -62,13 +63,22 @@ func (p *program) runCommand() *cli.Command {
 	}
 }
 
+// protocols lists those that there are.
+func protocols() string {
+	var names []string
+	for _, t := range experiment.Transports() {
+		names = append(names, t.Name())
+	}
+	return strings.Join(names, ", ")
+}
+
 // specFrom makes the session that the flags ask for.
 func specFrom(c *cli.Context, seed uint64) (s peer.Spec, err error) {
 	if c.Args().Present() {
 		return s, usagef("%q is not a flag, and run takes no arguments", c.Args().First())
 	}
 	if c.String("proto") == "" {
-		return s, usagef("--proto is not given; known: tcp, udp")
+		return s, usagef("--proto is not given; known: %s", protocols())
 	}
 	plan := workload.Plan{
 		Count: c.Int64("count"), Duration: c.Duration("duration"), Size: c.Int("size"),

@@ -176,7 +176,7 @@ func (s suite) testCancelled(t *testing.T) {
 	}))
 	if s.promise.Handshake {
 		within(t, patience, "Dial", wants(context.Canceled, func() error {
-			_, err := s.tr.Dial(ctx, l.Addr(), transport.Config{})
+			_, err := s.tr.Dial(ctx, l.Addr(), trusting(transport.Config{}, l))
 			return err
 		}))
 	}

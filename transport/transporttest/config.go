@@ -66,7 +66,7 @@ func (s suite) testCongestion(t *testing.T) {
 			t.Errorf("congestion control is %q, asked for reno", got)
 		}
 	}
-	unknown := transport.Config{Congestion: "carrier-pigeon"}
+	unknown := s.trusted(t, transport.Config{Congestion: "carrier-pigeon"})
 	if l, err := s.tr.Listen(t.Context(), s.any(), unknown); err == nil {
 		noError(t, "closing the listener", l.Close())
 		t.Error("Listen took an unknown congestion control")

@@ -35,6 +35,7 @@ func Pair(tb testing.TB, tr transport.Transport, host netip.Addr, c transport.Co
 
 // join dials the listener and accepts what comes from there.
 func join(ctx context.Context, tr transport.Transport, l transport.Listener, c transport.Config) (client, server transport.Conn, err error) {
+	c = trusting(c, l)
 	if !tr.Properties().Handshake {
 		if client, err = tr.Dial(ctx, l.Addr(), c); err != nil {
 			return nil, nil, fmt.Errorf("dialling: %w", err)
@@ -68,6 +69,26 @@ func join(ctx context.Context, tr transport.Transport, l transport.Listener, c t
 	default:
 		return nil, nil, fmt.Errorf("dialling: %w; accepting: %w", d.err, err)
 	}
+}
+
+// trusting is c as a client of l needs it.
+func trusting(c transport.Config, l transport.Listener) transport.Config {
+	if certified, ok := l.(transport.Certified); ok {
+		c.Certificate = certified.Certificate()
+	}
+	return c
+}
+
+// trusted is c with a certificate, where there is no server to be reached.
+func (s suite) trusted(t *testing.T, c transport.Config) transport.Config {
+	t.Helper()
+	l, err := s.tr.Listen(t.Context(), s.any(), transport.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c = trusting(c, l)
+	noError(t, "closing the listener", l.Close())
+	return c
 }
 
 func closeLater(tb testing.TB, conns ...transport.Conn) {

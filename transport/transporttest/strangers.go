@@ -20,7 +20,7 @@ func (s suite) testStrangerRefused(t *testing.T) {
 	}
 	defer func() { noError(t, "closing the listener", l.Close()) }()
 	dial := func() transport.Conn {
-		c, err := s.tr.Dial(ctx, l.Addr(), transport.Config{})
+		c, err := s.tr.Dial(ctx, l.Addr(), trusting(transport.Config{}, l))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func (s suite) testEarlyDatagrams(t *testing.T) {
 	}
 	defer func() { noError(t, "closing the listener", l.Close()) }()
 	dial := func() transport.Conn {
-		conn, err := s.tr.Dial(t.Context(), l.Addr(), c)
+		conn, err := s.tr.Dial(t.Context(), l.Addr(), trusting(c, l))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,200 @@
+package tcp
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"netcmp/clock"
+	"netcmp/transport"
+	"netcmp/transport/secure"
+	"netcmp/transport/socket"
+)
+
+// TLS makes TCP connections with TLS 1.3 on them: what QUIC's encryption is to
+// be held against. All else is TCP's.
+type TLS struct{ Transport }
+
+// NewTLS gives the transport.
+func NewTLS() transport.Transport { return TLS{} }
+
+// Name is "tls".
+func (TLS) Name() string { return "tls" }
+
+// Properties are TCP's, encrypted.
+func (t TLS) Properties() transport.Properties {
+	p := t.Transport.Properties()
+	p.Encrypted = true
+	return p
+}
+
+// Dial connects and shakes hands twice, TCP's way and TLS's (RFC 8446 §2): two
+// round trips, since the first of TLS waits for TCP's.
+func (t TLS) Dial(ctx context.Context, addr netip.AddrPort, c transport.Config) (transport.Conn, error) {
+	network, largest, err := t.check(addr, c)
+	if err != nil {
+		return nil, err
+	}
+	config, err := secure.Client(c.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := dial(ctx, network, addr, c)
+	if err != nil {
+		return nil, err
+	}
+	connected := clock.Now()
+	encrypted := tls.Client(plain, config)
+	if err := encrypted.HandshakeContext(ctx); err != nil {
+		_ = plain.Close()
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	secured := clock.Now()
+	conn, err := newConn(plain, encrypted, c, largest)
+	if err != nil {
+		return nil, err
+	}
+	conn.connected, conn.secured = connected, secured
+	return conn, nil
+}
+
+// handshakePatience is how long a listener lets a handshake take.
+const handshakePatience = 30 * time.Second
+
+// handshakesMax is how many it has under way at once: strangers' are among
+// them.
+const handshakesMax = 16
+
+// Listen opens a listening socket with a certificate of its own.
+func (t TLS) Listen(ctx context.Context, addr netip.AddrPort, c transport.Config) (transport.Listener, error) {
+	network, largest, err := t.check(addr, c)
+	if err != nil {
+		return nil, err
+	}
+	config, certificate, err := secure.Server()
+	if err != nil {
+		return nil, err
+	}
+	ln, err := listen(ctx, network, addr, c)
+	if err != nil {
+		return nil, err
+	}
+	l := &tlsListener{
+		tcp: ln, certificate: certificate, config: c, secure: config, largest: largest,
+		ready: make(chan *Conn), turns: make(chan struct{}, handshakesMax), closed: make(chan struct{}),
+	}
+	l.working.Go(l.run)
+	return l, nil
+}
+
+// tlsListener shakes hands with whoever comes, while nobody waits yet: a client
+// whose handshake is done is one that the server knows of. Who it is, Accept
+// looks at.
+type tlsListener struct {
+	tcp         *net.TCPListener
+	certificate []byte
+	config      transport.Config
+	secure      *tls.Config
+	largest     int
+	ready       chan *Conn
+	turns       chan struct{} // one for each handshake under way, or done and not yet accepted
+	working     sync.WaitGroup
+	closing     sync.Once
+	closed      chan struct{}
+}
+
+// Certificate is what clients have to trust.
+func (l *tlsListener) Certificate() []byte { return l.certificate }
+
+// Addr is the address that the listener is bound to.
+func (l *tlsListener) Addr() netip.AddrPort { return addrPort(l.tcp.Addr()) }
+
+func (l *tlsListener) run() {
+	for {
+		select {
+		case l.turns <- struct{}{}:
+		case <-l.closed:
+			return
+		}
+		plain, err := l.tcp.AcceptTCP()
+		if err != nil {
+			return // only Close ends it, or a machine without room for more
+		}
+		l.working.Go(func() {
+			defer func() { <-l.turns }()
+			l.shake(plain)
+		})
+	}
+}
+
+// shake does the handshake, and offers what comes of it until the listener
+// closes.
+func (l *tlsListener) shake(plain *net.TCPConn) {
+	ctx, cancel := context.WithTimeout(context.Background(), handshakePatience)
+	defer cancel()
+	go func() {
+		select {
+		case <-l.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	encrypted := tls.Server(plain, l.secure)
+	if noDelay(plain, l.config) != nil || encrypted.HandshakeContext(ctx) != nil {
+		_ = plain.Close()
+		return
+	}
+	conn, err := newConn(plain, encrypted, l.config, l.largest)
+	if err != nil {
+		return
+	}
+	select {
+	case l.ready <- conn:
+	case <-l.closed:
+		reset(plain)
+	}
+}
+
+// reset ends a connection that was not meant, so that its client learns of it
+// at once.
+func reset(tcp *net.TCPConn) {
+	_ = tcp.SetLinger(0) // then Close resets
+	_ = tcp.Close()
+}
+
+// Accept waits for a connection from from whose handshake is done. Others are
+// reset, and the wait goes on.
+func (l *tlsListener) Accept(ctx context.Context, from netip.AddrPort) (transport.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for {
+		select {
+		case <-l.closed:
+			return nil, transport.ErrClosed
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case conn := <-l.ready:
+			if socket.From(from, addrPort(conn.tcp.RemoteAddr())) {
+				return conn, nil
+			}
+			reset(conn.tcp)
+		}
+	}
+}
+
+// Close stops listening and ends Accept and the handshakes under way.
+// Connections go on.
+func (l *tlsListener) Close() error {
+	var err error
+	l.closing.Do(func() {
+		close(l.closed)
+		err = l.tcp.Close()
+		l.working.Wait()
+	})
+	return err
+}

@@ -1,0 +1,46 @@
+package secure_test
+
+import (
+	"crypto/tls"
+	"net"
+	"testing"
+
+	"netcmp/transport/secure"
+)
+
+// A client trusts the one server whose certificate it was given.
+func TestPinned(t *testing.T) {
+	mine, certificate, err := secure.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _, err := secure.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := secure.Client(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		name    string
+		server  *tls.Config
+		trusted bool
+	}{{"the one", mine, true}, {"another", other, false}} {
+		a, b := net.Pipe()
+		ended := make(chan error, 1)
+		go func() { ended <- tls.Server(b, x.server).Handshake() }()
+		err := tls.Client(a, client).Handshake()
+		a.Close()
+		<-ended
+		b.Close()
+		if (err == nil) != x.trusted {
+			t.Errorf("%s: %v", x.name, err)
+		}
+	}
+	for name, c := range map[string][]byte{"none": nil, "garbage": []byte("x")} {
+		if _, err := secure.Client(c); err == nil {
+			t.Errorf("a client took %s for a certificate", name)
+		}
+	}
+}
