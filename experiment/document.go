@@ -138,58 +138,6 @@ func (a *assembly) properties() transport.Properties {
 	return transport.Properties{}
 }
 
-// account says where every message that was sent and not delivered went. What
-// a lossless path (engine none) and an unknown one (remote) did was not
-// measured.
-func (a *assembly) account(m *result.Measured, s stream, up bool) *result.Account {
-	x := &result.Account{}
-	if s.to != nil && s.to.ReceiverDropped != nil {
-		x.ReceiverDropped = s.to.ReceiverDropped
-		if s.there && a.out.Server != nil && a.out.Server.ReceiverDropped != nil {
-			x.ReceiverDropped = new(*s.to.ReceiverDropped + *a.out.Server.ReceiverDropped)
-		}
-	}
-	if m.Delivery.Lost == nil || x.ReceiverDropped == nil {
-		return x
-	}
-	missing := *m.Delivery.Lost - *x.ReceiverDropped
-	switch {
-	case a.engine == None:
-		x.Unexplained = &missing
-	case a.link != nil && !a.partial():
-		var lost, damaged, dropped, overrun, flying int64
-		together := false // the path counts the lost and the dropped as one
-		for _, l := range a.directions(up, s.there) {
-			lost += l.Datagrams.Lost
-			damaged += l.Datagrams.Corrupted
-			if l.Datagrams.QueueDropped != nil {
-				dropped += *l.Datagrams.QueueDropped
-			} else {
-				together = true
-			}
-			overrun += l.Overrun
-			flying += l.InFlight
-		}
-		missing -= lost + dropped
-		// What overran the emulator was never looked at: a stray may be in it.
-		overrun = min(overrun, max(missing, 0))
-		missing -= overrun
-		dropped += overrun
-		flying = min(flying, max(missing, 0))
-		missing -= flying
-		// Damage that hits nothing the receiver looks at is delivered whole.
-		damaged = min(damaged, max(missing, 0))
-		missing -= damaged
-		lost += damaged
-		x.LinkLost, x.LinkCorrupted, x.InFlight = &lost, &damaged, &flying
-		if !together || dropped > 0 {
-			x.QueueDropped = &dropped
-		}
-		x.Unexplained = &missing
-	}
-	return x
-}
-
 // partial says that one end's account ends before the path's does.
 func (a *assembly) partial() bool { return a.out.Error != "" }
 
@@ -226,11 +174,18 @@ func (a *assembly) sockets() {
 	if s.from != nil {
 		d.Plan.Congestion = s.from.Stats.Congestion
 		d.TCPInfo = s.from.Stats.TCPInfo
+		if q := s.from.Stats.QUIC; q != nil {
+			d.QUIC = new(*q)
+			d.QUIC.DatagramsReceiveDropped = nil // the other end's to tell
+		}
 		if n := s.from.Stats.SendBuffer; n > 0 {
 			d.Sockets.SenderSendBuffer = &n
 		}
 	}
 	if s.to != nil {
+		if q := s.to.Stats.QUIC; d.QUIC != nil && q != nil {
+			d.QUIC.DatagramsReceiveDropped = q.DatagramsReceiveDropped
+		}
 		if n := s.to.Stats.ReceiveBuffer; n > 0 {
 			d.Sockets.ReceiverReceiveBuffer = &n
 		}
@@ -346,6 +301,9 @@ func (a *assembly) warnings() {
 		}
 		if e.GaveUp > 0 {
 			warn("gave up waiting for %d messages after %v", e.GaveUp, e.Waited.Round(time.Millisecond))
+		}
+		if c := e.Stats.Carriage; c != nil && c.TooLate > 0 {
+			warn("%d packets came so late that quic-go took them for copies and threw them away: they count as dropped by the receiver", c.TooLate)
 		}
 		if e.Foreign > 0 {
 			warn("%d messages of another session came and were not counted", e.Foreign)

@@ -13,6 +13,7 @@ import (
 	"netcmp/netem"
 	"netcmp/netem/tc"
 	"netcmp/peer"
+	"netcmp/quic"
 	"netcmp/result"
 	"netcmp/tcp"
 	"netcmp/transport"
@@ -68,7 +69,9 @@ var ErrUnsupported = transport.ErrNotSupported
 
 // Transports are the transports that an experiment can run over.
 func Transports() []transport.Transport {
-	return []transport.Transport{tcp.New(), tcp.NewTLS(), udp.New()}
+	return []transport.Transport{
+		tcp.New(), tcp.NewTLS(), udp.New(), quic.New(), quic.NewStreams(), quic.NewDatagram(),
+	}
 }
 
 // Validate says what is wrong with an experiment, before anything starts.

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"reflect"
@@ -21,7 +20,6 @@ const (
 	shareQuantity                 // a ratio: percent
 	timeQuantity
 	rateQuantity // bits per second
-	freeQuantity // a stack's own report: any
 )
 
 // path leads to one figure of the document.
@@ -66,7 +64,6 @@ func parsePath(text string) (path, error) {
 			}
 			p.nullable = true
 			p.typ = p.typ.Elem()
-		case reflect.Interface: // what lies further is known from the document alone
 		default:
 			return path{}, unknownPath()
 		}
@@ -76,7 +73,7 @@ func parsePath(text string) (path, error) {
 		}
 	}
 	switch p.typ.Kind() {
-	case reflect.Slice, reflect.Map, reflect.Interface:
+	case reflect.Slice, reflect.Map:
 		p.nullable = true
 	}
 	p.quantity = quantityOf(p)
@@ -103,9 +100,6 @@ func (p path) single() bool {
 // quantityOf reads the unit off the names, which is where the document has
 // it: the nearest name that tells one.
 func quantityOf(p path) quantity {
-	if p.typ.Kind() == reflect.Interface {
-		return freeQuantity
-	}
 	for _, key := range slices.Backward(p.keys) {
 		switch {
 		case strings.HasSuffix(key, "_ns"):
@@ -121,8 +115,7 @@ func quantityOf(p path) quantity {
 	return pureQuantity
 }
 
-// in finds the figure: a bool, a string, a *big.Int or a float64, or something
-// else where the document is free. It is not ok when the figure is null, or
+// in finds the figure: a bool, a string, a *big.Int or a float64, or a section. It is not ok when the figure is null, or
 // the list too short.
 func (p path) in(d *result.Document) (found any, ok bool) {
 	if d == nil {
@@ -168,22 +161,15 @@ func (p path) in(d *result.Document) (found any, ok bool) {
 	return figure(v)
 }
 
-// settle takes pointers and interfaces away; nothing is left of a null.
+// settle takes pointers away; nothing is left of a null.
 func settle(v reflect.Value) reflect.Value {
-	for v.IsValid() && (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) {
+	for v.IsValid() && v.Kind() == reflect.Pointer {
 		v = v.Elem()
 	}
 	return v
 }
 
 func figure(v reflect.Value) (any, bool) {
-	if n, ok := v.Interface().(json.Number); ok {
-		if i, ok := new(big.Int).SetString(n.String(), 10); ok {
-			return i, true
-		}
-		f, err := n.Float64()
-		return f, err == nil
-	}
 	switch {
 	case v.Kind() == reflect.Bool:
 		return v.Bool(), true

@@ -83,14 +83,6 @@ func parseValue(p path, literal string) (value, error) {
 			return value{}, fmt.Errorf("%s is true or false", p.text)
 		}
 		return value{kind: truthValue, truth: literal == "true"}, nil
-	case reflect.Interface:
-		if v, err := parseNumber(p, literal); err == nil {
-			return v, nil
-		}
-		if literal == "true" || literal == "false" {
-			return value{kind: truthValue, truth: literal == "true"}, nil
-		}
-		return value{kind: textValue, text: unquoted(literal)}, nil
 	}
 	return parseNumber(p, literal)
 }
@@ -128,7 +120,7 @@ func parseNumber(p path, literal string) (value, error) {
 		if !known || strings.HasSuffix(key, "/s") && s.quantity != rateQuantity {
 			return value{}, fmt.Errorf("%s is no unit; %s is %s", name, p.text, words(p.quantity))
 		}
-		if p.quantity != freeQuantity && s.quantity != p.quantity {
+		if s.quantity != p.quantity {
 			return value{}, fmt.Errorf("%s does not measure %s, which is %s", name, p.text, words(p.quantity))
 		}
 		exponent += s.exponent

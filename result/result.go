@@ -29,13 +29,13 @@ type Document struct {
 	// tell of up, and Reverse tells of down.
 	Measured
 
-	Reverse *Measured      `json:"reverse,omitempty"`
-	Wire    *Wire          `json:"wire"`
-	Cost    Cost           `json:"cost"`
-	Link    *Link          `json:"link"`
-	TCPInfo *TCPInfo       `json:"tcp_info"`
-	QUIC    map[string]any `json:"quic"`
-	Sockets Sockets        `json:"sockets"`
+	Reverse *Measured `json:"reverse,omitempty"`
+	Wire    *Wire     `json:"wire"`
+	Cost    Cost      `json:"cost"`
+	Link    *Link     `json:"link"`
+	TCPInfo *TCPInfo  `json:"tcp_info"`
+	QUIC    *QUIC     `json:"quic"`
+	Sockets Sockets   `json:"sockets"`
 }
 
 // Measured is the account of one stream of numbered messages.
@@ -337,6 +337,26 @@ type TCPInfo struct {
 	BusyTimeNS      int64  `json:"busy_time_ns"`
 	RwndLimitedNS   int64  `json:"rwnd_limited_ns"`
 	SndbufLimitedNS int64  `json:"sndbuf_limited_ns"`
+}
+
+// QUIC is what the sending end's QUIC reports at the end. Bytes and packets are
+// QUIC's own: without the headers of UDP and IP, and a packet that shares a
+// datagram with another counts for itself.
+type QUIC struct {
+	Version                 string `json:"version"`
+	RTTNS                   int64  `json:"rtt_ns"` // smoothed (RFC 9002 §5.3)
+	RTTVarNS                int64  `json:"rttvar_ns"`
+	MinRTTNS                int64  `json:"min_rtt_ns"`
+	CongestionWindow        int64  `json:"congestion_window"` // bytes
+	PacketsSent             int64  `json:"packets_sent"`
+	BytesSent               int64  `json:"bytes_sent"`
+	PacketsReceived         int64  `json:"packets_received"`
+	BytesReceived           int64  `json:"bytes_received"`
+	PacketsLost             int64  `json:"packets_lost"` // that the sender took for lost (RFC 9002 §6.1)
+	BytesLost               int64  `json:"bytes_lost"`
+	SegmentationOffload     bool   `json:"segmentation_offload"`
+	DatagramsSentPackets    *int64 `json:"datagram_packets_sent"`     // packets that carried DATAGRAM frames; null for the others
+	DatagramsReceiveDropped *int64 `json:"datagrams_receive_dropped"` // by the receiver's queue
 }
 
 // Sockets are the socket buffers as the kernel really set them, in bytes

@@ -57,14 +57,14 @@ func (c *Conn) Close() error {
 // peer that goes on sending after it has everything is not waited for.
 func (c *Conn) drain() {
 	unread, unacknowledged := c.queues()
-	if unread == 0 && unacknowledged == 0 && c.stream == stream(c.tcp) {
+	if unread == 0 && unacknowledged == 0 && c.channel == channel(c.tcp) {
 		return
 	}
-	if c.stream != stream(c.tcp) {
+	if c.channel != channel(c.tcp) {
 		// The encryption's own word that this was all. A peer that takes nothing
 		// has had its chance.
 		_ = c.tcp.SetDeadline(time.Now().Add(stalled))
-		if c.stream.CloseWrite() != nil {
+		if c.channel.CloseWrite() != nil {
 			return
 		}
 	}

@@ -13,13 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netcmp/transport"
+	"netcmp/transport/stream"
 )
 
 // Conn is one TCP connection. The goroutine that sends owns the sending state,
 // the one that receives the receiving state; Stats and Close may come from any.
 type Conn struct {
 	tcp     *net.TCPConn
-	stream  stream // what messages are written to and read from
+	channel channel // what messages are written to and read from
 	raw     syscall.RawConn
 	local   netip.AddrPort
 	largest int
@@ -36,7 +37,7 @@ type Conn struct {
 	joined    []byte // a batch in one piece, for encryption
 
 	receiving sync.Mutex // held by Receive, and by Close to see it gone
-	frames    frames
+	reader    stream.Reader
 
 	counting sync.Mutex
 	last     transport.Stats
@@ -45,20 +46,20 @@ type Conn struct {
 
 // newConn makes a connection of tcp, whose messages go over s: tcp itself, or
 // what encrypts it.
-func newConn(tcp *net.TCPConn, s stream, c transport.Config, largest int) (*Conn, error) {
+func newConn(tcp *net.TCPConn, s channel, c transport.Config, largest int) (*Conn, error) {
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		_ = tcp.Close()
 		return nil, err
 	}
-	conn := &Conn{tcp: tcp, stream: s, raw: raw, local: addrPort(tcp.LocalAddr()), largest: largest}
-	conn.frames.largest = largest
+	conn := &Conn{tcp: tcp, channel: s, raw: raw, local: addrPort(tcp.LocalAddr()), largest: largest}
+	conn.reader.Largest = largest
 	conn.Stats() // a connection that breaks at once has told something of itself
 	return conn, nil
 }
 
-// stream is a connection, plain or encrypted.
-type stream interface {
+// channel is a connection, plain or encrypted.
+type channel interface {
 	io.ReadWriter
 	CloseWrite() error
 }

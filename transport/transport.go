@@ -120,8 +120,10 @@ type Stats struct {
 	// Refused counts the times that the path answered with an ICMP error, such
 	// as that nobody listens at the port: what the socket told of, which is a
 	// part of all. Null where that ends the connection.
-	Refused       *int64
-	Retransmitted *int64 // segments
+	Refused *int64
+	// Retransmitted counts segments; of QUIC packets that the sender took for
+	// lost, whose contents it sent again. Null where nothing is sent again.
+	Retransmitted *int64
 	// Connected and Secured are instants in package clock's scale, at the end
 	// that dialled: the transport's own connection was there, and encryption
 	// was. 0 where there is no such thing.
@@ -129,4 +131,22 @@ type Stats struct {
 	SendBuffer         int // as the kernel set it, bytes
 	ReceiveBuffer      int
 	TCPInfo            *result.TCPInfo
+	QUIC               *result.QUIC
+	// Carriage is of a transport without the promise to deliver that puts
+	// messages into packets of its own; null for all others.
+	Carriage *Carriage
+}
+
+// Carriage counts messages and the packets that carried them, of which one may
+// carry several.
+type Carriage struct {
+	MessagesSent, PacketsSent         int64
+	Unsent                            int64 // messages that this end took and then threw away
+	MessagesReceived, PacketsReceived int64 // in packets that came, copies left out
+	Unusable                          int64 // packets that came and could not be read
+	Dropped                           int64 // of MessagesReceived: thrown away for want of room
+	// Messages, counted by length, in packets that came and were thrown away
+	// unread, for want of room or as copies of others that they were not
+	// (TooLate, packets).
+	Discarded, PacketsDiscarded, TooLate int64
 }

@@ -55,7 +55,7 @@ func TestWrongInput(t *testing.T) {
 		{"run --proto udp --loss 120%", "120%"},
 		{"run --proto udp --loss -1%", "-1%"},
 		{"run --proto udp --loss many", "many"},
-		{"run --proto carrier-pigeon", "tcp, tls, udp"},
+		{"run --proto carrier-pigeon", "tcp, tls, udp, quic, quic-streams, quic-datagram"},
 		{"run", "proto"},
 		{"run --proto udp --delay 20parsecs", "20parsecs"},
 		{"run --proto udp --rate 10furlongs", "10furlongs"},

@@ -1,0 +1,155 @@
+package quic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	quicgo "github.com/quic-go/quic-go"
+
+	"netcmp/result"
+	"netcmp/transport"
+)
+
+// farewell is the application's error code of a connection that ends in order.
+const farewell quicgo.ApplicationErrorCode = 0
+
+// linger is how long Close waits for a peer that does not take what is left.
+const linger = 3 * time.Second
+
+// past is a deadline that has gone by.
+var past = time.Unix(1, 0)
+
+// link is what the connections of all ways have in common. Its methods may be
+// called from any goroutine.
+type link struct {
+	session *quicgo.Conn
+	host    *host
+	counts  *counters // nil but for datagrams
+	largest int
+	secured int64 // see transport.Stats; 0 at the end that accepted
+
+	// ended ends with Close, before anything else does.
+	ended   context.Context
+	end     context.CancelFunc
+	closed  atomic.Bool
+	closing sync.Once
+
+	sending   sync.Mutex // held by Send, and by Close to see it gone
+	receiving sync.Mutex // held by Receive, and by Close to see it gone
+
+	counting sync.Mutex
+	last     transport.Stats
+	final    bool // last stays: the socket is gone
+}
+
+func newLink(session *quicgo.Conn, h *host, counts *counters, largest int) *link {
+	l := &link{session: session, host: h, counts: counts, largest: largest}
+	l.ended, l.end = context.WithCancel(context.Background())
+	return l
+}
+
+// LocalAddr is this end's address.
+func (l *link) LocalAddr() netip.AddrPort { return addrPort(l.session.LocalAddr()) }
+
+// why translates an error of quic-go's.
+func (l *link) why(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case l.closed.Load():
+		return transport.ErrClosed
+	case errors.Is(err, io.EOF):
+		return transport.ErrPeerGone
+	}
+	var (
+		reset  *quicgo.StreamError
+		ended  *quicgo.ApplicationError
+		broken *quicgo.TransportError
+		idle   *quicgo.IdleTimeoutError
+	)
+	// quic-go tells streams of a connection's end before it tells its context.
+	if errors.As(err, &reset) || errors.As(err, &ended) || errors.As(err, &broken) || errors.As(err, &idle) ||
+		l.session.Context().Err() != nil {
+		return fmt.Errorf("%w: %w", transport.ErrPeerGone, err)
+	}
+	return err
+}
+
+// shut ends the connection: whoever sends or receives is woken and seen gone,
+// rest gives the peer what it does not have yet, and then nothing is left.
+func (l *link) shut(wake, rest func()) error {
+	var err error
+	l.closing.Do(func() {
+		l.closed.Store(true)
+		l.end()
+		wake()
+		l.sending.Lock()
+		l.sending.Unlock() //nolint:staticcheck // a barrier, not a critical section
+		l.receiving.Lock()
+		l.receiving.Unlock() //nolint:staticcheck // likewise
+		rest()
+		_ = l.session.CloseWithError(farewell, "")
+
+		l.counting.Lock()
+		defer l.counting.Unlock()
+		l.refresh()
+		l.final = true
+		err = l.host.release()
+	})
+	return err
+}
+
+// await waits until the peer has ended the connection, but not for long.
+func (l *link) await() {
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	select {
+	case <-l.session.Context().Done():
+	case <-timer.C:
+	}
+}
+
+// Stats asks QUIC and the socket; after Close it gives what was last known.
+func (l *link) Stats() transport.Stats {
+	l.counting.Lock()
+	defer l.counting.Unlock()
+	if !l.final {
+		l.refresh()
+	}
+	return l.last
+}
+
+func (l *link) refresh() {
+	send, receive, drops := l.host.buffers()
+	is, x := l.session.ConnectionState(), l.session.ConnectionStats()
+	s := transport.Stats{
+		Congestion: congestion, SendBuffer: send, ReceiveBuffer: receive,
+		Connected: l.secured, Secured: l.secured,
+		QUIC: &result.QUIC{
+			Version: is.Version.String(), SegmentationOffload: is.GSO,
+			RTTNS: int64(x.SmoothedRTT), RTTVarNS: int64(x.MeanDeviation), MinRTTNS: int64(x.MinRTT),
+			CongestionWindow: int64(x.CongestionWindow),
+			PacketsSent:      int64(x.PacketsSent), BytesSent: int64(x.BytesSent),
+			PacketsReceived: int64(x.PacketsReceived), BytesReceived: int64(x.BytesReceived),
+			PacketsLost: int64(x.PacketsLost), BytesLost: int64(x.BytesLost),
+		},
+	}
+	if l.counts == nil {
+		s.Retransmitted = new(int64(x.PacketsLost))
+	} else {
+		s.Carriage = l.counts.carriage()
+		s.QUIC.DatagramsSentPackets = &s.Carriage.PacketsSent
+		s.QUIC.DatagramsReceiveDropped = &s.Carriage.Dropped
+		s.Strays = new(int64(0)) // nobody else has the keys
+		if drops != nil {
+			s.ReceiverDropped = new(*drops + s.Carriage.Dropped + s.Carriage.Discarded)
+		}
+	}
+	l.last = s
+}

@@ -1,0 +1,223 @@
+// Package quic moves messages over QUIC (RFC 9000), in three ways: all on one
+// stream, each on a stream of its own, or each in a DATAGRAM frame (RFC 9221).
+//
+// The protocol itself is quic-go's. What this package owes is that nothing is
+// lost in silence on the way through it: what quic-go's own queues throw away is
+// counted, and a connection that is closed has first brought over what a
+// reliable way had taken.
+package quic
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	quicgo "github.com/quic-go/quic-go"
+
+	"netcmp/clock"
+	"netcmp/message"
+	"netcmp/transport"
+	"netcmp/transport/secure"
+	"netcmp/transport/socket"
+)
+
+// MaxMessage is the largest message on a stream, a bound on what one header can
+// make the receiver set aside.
+const MaxMessage = 16 << 20
+
+// MaxDatagram is the largest message in a DATAGRAM frame. The frame has to fit
+// into a packet, which is 1280 bytes long before the path's MTU is known.
+const MaxDatagram = 1200
+
+// congestion is the one congestion control that quic-go has.
+const congestion = "reno"
+
+func init() {
+	// quic-go would tell the standard logger that the socket's buffer is small;
+	// how large it is stands in the result.
+	_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
+}
+
+// Transport makes QUIC connections that carry messages in one way.
+type Transport struct {
+	name       string
+	properties transport.Properties
+	// carry makes a connection that carries messages in this way.
+	carry func(*link) transport.Conn
+	// config is what this way asks of quic-go, beside what all do.
+	config quicgo.Config
+}
+
+// New gives the transport "quic": all messages of a sender on one stream.
+func New() transport.Transport {
+	return Transport{
+		name:       "quic",
+		properties: transport.Properties{Reliable: true, Ordered: true, Handshake: true, Encrypted: true, MaxMessage: MaxMessage},
+		carry:      newStream, config: quicgo.Config{MaxIncomingUniStreams: 1},
+	}
+}
+
+// NewStreams gives the transport "quic-streams": each message on a stream of
+// its own, so that none waits for another that was lost (RFC 9000 §2).
+func NewStreams() transport.Transport {
+	return Transport{
+		name:       "quic-streams",
+		properties: transport.Properties{Reliable: true, Handshake: true, Encrypted: true, MaxMessage: MaxMessage},
+		carry:      newStreams, config: quicgo.Config{MaxIncomingUniStreams: streamsMax},
+	}
+}
+
+// NewDatagram gives the transport "quic-datagram": each message in a DATAGRAM
+// frame, which is not sent again but waits for the congestion control.
+func NewDatagram() transport.Transport {
+	return Transport{
+		name:       "quic-datagram",
+		properties: transport.Properties{Handshake: true, Encrypted: true, MaxMessage: MaxDatagram},
+		carry:      newDatagram, config: quicgo.Config{EnableDatagrams: true, MaxIncomingUniStreams: -1},
+	}
+}
+
+// Name is "quic", "quic-streams" or "quic-datagram".
+func (t Transport) Name() string { return t.name }
+
+// Properties say what the way promises.
+func (t Transport) Properties() transport.Properties { return t.properties }
+
+// Flow control. A window must hold what a path can: 32 MiB are 1 Gbit/s at
+// 250 ms. quic-go begins small and doubles a window that the path fills.
+const (
+	windowInitial = 1 << 20
+	windowMax     = 32 << 20
+)
+
+// idleMax is how long a connection may be idle. A peer that died is known of by
+// other ways; messages may be far apart.
+const idleMax = time.Hour
+
+// handshakePatience is how long a listener lets a handshake take, and the
+// longest that Dial waits.
+const handshakePatience = 30 * time.Second
+
+// settings are what quic-go is told.
+func (t Transport) settings() *quicgo.Config {
+	c := t.config
+	c.HandshakeIdleTimeout, c.MaxIdleTimeout = handshakePatience, idleMax
+	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = windowInitial, windowMax
+	c.InitialConnectionReceiveWindow, c.MaxConnectionReceiveWindow = windowInitial*3/2, windowMax*3/2
+	c.MaxIncomingStreams = -1
+	return &c
+}
+
+// check looks at what is asked for.
+func (t Transport) check(addr netip.AddrPort, c transport.Config) (network string, largest int, err error) {
+	if network, err = socket.Network("udp", addr); err != nil {
+		return "", 0, err
+	}
+	if largest, err = t.properties.Largest(c); err != nil {
+		return "", 0, err
+	}
+	if c.Congestion != "" && c.Congestion != congestion {
+		err = fmt.Errorf("%w %q: %s has %s alone", transport.ErrUnknownCongestion, c.Congestion, t.name, congestion)
+	}
+	return network, largest, err
+}
+
+// Listen binds a socket, and shakes hands on it with whoever comes.
+func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.Config) (transport.Listener, error) {
+	network, largest, err := t.check(addr, c)
+	if err != nil {
+		return nil, err
+	}
+	identity, certificate, err := secure.Server()
+	if err != nil {
+		return nil, err
+	}
+	h, err := newHost(ctx, network, socket.Unmap(addr))
+	if err != nil {
+		return nil, err
+	}
+	l := &Listener{way: t, host: h, certificate: certificate, largest: largest}
+	config := t.settings()
+	if t.config.EnableDatagrams {
+		h.quic.ConnContext, config.Tracer = withCounters(largest), traceAccepted
+	}
+	if l.quic, err = h.quic.Listen(identity, config); err == nil {
+		err = h.setBuffers(c)
+	}
+	if err != nil {
+		_ = h.release()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Dial shakes hands; it takes one round trip (RFC 9001 §4), after which the
+// connection is there and encrypted.
+func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Config) (transport.Conn, error) {
+	network, largest, err := t.check(addr, c)
+	if err != nil {
+		return nil, err
+	}
+	identity, err := secure.Client(c.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	addr = socket.Unmap(addr)
+	from, err := localAddr(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	h, err := newHost(ctx, network, from)
+	if err != nil {
+		return nil, err
+	}
+	config := t.settings()
+	var counts *counters
+	if config.EnableDatagrams {
+		counts = &counters{largest: largest}
+		config.Tracer = counts.trace
+	}
+	session, err := h.quic.Dial(ctx, net.UDPAddrFromAddrPort(addr), identity, config)
+	secured := clock.Now()
+	if err == nil {
+		err = h.setBuffers(c)
+	}
+	if err != nil {
+		_ = h.release()
+		if e := ctx.Err(); e != nil {
+			err = e
+		}
+		return nil, err
+	}
+	l := newLink(session, h, counts, largest)
+	l.secured = secured
+	return t.carry(l), nil
+}
+
+// localAddr is the address of this host's that packets to addr leave from.
+func localAddr(ctx context.Context, network string, addr netip.AddrPort) (netip.AddrPort, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, addr.String()) // a UDP socket: nothing is sent
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	defer conn.Close()
+	return netip.AddrPortFrom(addrPort(conn.LocalAddr()).Addr(), 0), nil
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	udp, ok := a.(*net.UDPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	return socket.Unmap(udp.AddrPort())
+}
+
+// shortest is what every message is as long as at the least.
+const shortest = message.HeaderSize
