@@ -2,13 +2,13 @@ package quic
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"sync"
 
 	quicgo "github.com/quic-go/quic-go"
 
 	"netcmp/transport"
+	"netcmp/transport/secure"
 	"netcmp/transport/socket"
 )
 
@@ -21,8 +21,34 @@ type Listener struct {
 	certificate []byte
 	largest     int
 
+	door    *secure.Door[*quicgo.Conn]
 	closing sync.Once
+	working sync.WaitGroup
 }
+
+// waitingMax is how many connections wait at once: strangers' are among them.
+const waitingMax = 16
+
+// run offers each connection that comes to whoever accepts, until the listener
+// closes.
+func (l *Listener) run() {
+	turns := make(chan struct{}, waitingMax)
+	for {
+		session, err := l.quic.Accept(context.Background())
+		if err != nil {
+			return // Close ends it
+		}
+		turns <- struct{}{}
+		l.working.Go(func() {
+			defer func() { <-turns }()
+			if !l.door.Offer(session) {
+				refuse(session)
+			}
+		})
+	}
+}
+
+func refuse(session *quicgo.Conn) { _ = session.CloseWithError(farewell, "not expected") }
 
 // Addr is the address that the socket is bound to.
 func (l *Listener) Addr() netip.AddrPort { return addrPort(l.host.udp.LocalAddr()) }
@@ -33,30 +59,26 @@ func (l *Listener) Certificate() []byte { return l.certificate }
 // Accept waits for a connection from from whose handshake is done. Others are
 // closed, and the wait goes on.
 func (l *Listener) Accept(ctx context.Context, from netip.AddrPort) (transport.Conn, error) {
-	if err := ctx.Err(); err != nil {
+	session, err := l.door.Take(ctx,
+		func(c *quicgo.Conn) bool { return socket.From(from, addrPort(c.RemoteAddr())) },
+		refuse)
+	if err != nil {
 		return nil, err
 	}
-	for {
-		session, err := l.quic.Accept(ctx)
-		if errors.Is(err, quicgo.ErrServerClosed) || errors.Is(err, quicgo.ErrTransportClosed) {
-			return nil, transport.ErrClosed
-		}
-		if err != nil {
-			return nil, err
-		}
-		if !socket.From(from, addrPort(session.RemoteAddr())) || !l.host.use() {
-			_ = session.CloseWithError(farewell, "not expected")
-			continue
-		}
-		return l.way.carry(newLink(session, l.host, countersOf(session.Context()), l.largest)), nil
+	if !l.host.use() {
+		refuse(session)
+		return nil, transport.ErrClosed
 	}
+	return l.way.carry(newLink(session, l.host, countersOf(session.Context()), l.largest)), nil
 }
 
 // Close stops listening and ends Accept. Connections that were accepted go on.
 func (l *Listener) Close() error {
 	var err error
 	l.closing.Do(func() {
+		l.door.Close()
 		err = l.quic.Close()
+		l.working.Wait()
 		if e := l.host.release(); err == nil {
 			err = e
 		}

@@ -139,7 +139,7 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{way: t, host: h, certificate: certificate, largest: largest}
+	l := &Listener{way: t, host: h, certificate: certificate, largest: largest, door: secure.NewDoor[*quicgo.Conn]()}
 	config := t.settings()
 	if t.config.EnableDatagrams {
 		h.quic.ConnContext, config.Tracer = withCounters(largest), traceAccepted
@@ -151,6 +151,7 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 		_ = h.release()
 		return nil, err
 	}
+	l.working.Go(l.run)
 	return l, nil
 }
 

@@ -85,7 +85,7 @@ func (t TLS) Listen(ctx context.Context, addr netip.AddrPort, c transport.Config
 	}
 	l := &tlsListener{
 		tcp: ln, certificate: certificate, config: c, secure: config, largest: largest,
-		ready: make(chan *Conn), turns: make(chan struct{}, handshakesMax), closed: make(chan struct{}),
+		door: secure.NewDoor[*Conn](), turns: make(chan struct{}, handshakesMax),
 	}
 	l.working.Go(l.run)
 	return l, nil
@@ -100,11 +100,10 @@ type tlsListener struct {
 	config      transport.Config
 	secure      *tls.Config
 	largest     int
-	ready       chan *Conn
+	door        *secure.Door[*Conn]
 	turns       chan struct{} // one for each handshake under way, or done and not yet accepted
 	working     sync.WaitGroup
 	closing     sync.Once
-	closed      chan struct{}
 }
 
 // Certificate is what clients have to trust.
@@ -117,7 +116,7 @@ func (l *tlsListener) run() {
 	for {
 		select {
 		case l.turns <- struct{}{}:
-		case <-l.closed:
+		case <-l.door.Closed():
 			return
 		}
 		plain, err := l.tcp.AcceptTCP()
@@ -138,7 +137,7 @@ func (l *tlsListener) shake(plain *net.TCPConn) {
 	defer cancel()
 	go func() {
 		select {
-		case <-l.closed:
+		case <-l.door.Closed():
 			cancel()
 		case <-ctx.Done():
 		}
@@ -152,9 +151,7 @@ func (l *tlsListener) shake(plain *net.TCPConn) {
 	if err != nil {
 		return
 	}
-	select {
-	case l.ready <- conn:
-	case <-l.closed:
+	if !l.door.Offer(conn) {
 		reset(plain)
 	}
 }
@@ -169,22 +166,13 @@ func reset(tcp *net.TCPConn) {
 // Accept waits for a connection from from whose handshake is done. Others are
 // reset, and the wait goes on.
 func (l *tlsListener) Accept(ctx context.Context, from netip.AddrPort) (transport.Conn, error) {
-	if err := ctx.Err(); err != nil {
+	conn, err := l.door.Take(ctx,
+		func(c *Conn) bool { return socket.From(from, addrPort(c.tcp.RemoteAddr())) },
+		func(c *Conn) { reset(c.tcp) })
+	if err != nil {
 		return nil, err
 	}
-	for {
-		select {
-		case <-l.closed:
-			return nil, transport.ErrClosed
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case conn := <-l.ready:
-			if socket.From(from, addrPort(conn.tcp.RemoteAddr())) {
-				return conn, nil
-			}
-			reset(conn.tcp)
-		}
-	}
+	return conn, nil
 }
 
 // Close stops listening and ends Accept and the handshakes under way.
@@ -192,7 +180,7 @@ func (l *tlsListener) Accept(ctx context.Context, from netip.AddrPort) (transpor
 func (l *tlsListener) Close() error {
 	var err error
 	l.closing.Do(func() {
-		close(l.closed)
+		l.door.Close()
 		err = l.tcp.Close()
 		l.working.Wait()
 	})
