@@ -49,6 +49,8 @@ func (d *delay) report(among int64) *result.Delay {
 		P999NS:   d.spread.percentile(999, among),
 		MaxNS:    new(d.spread.max),
 		StddevNS: new(d.moments.deviation()),
+
+		Distribution: d.spread.bins(),
 	}
 	if d.moments.n > 1 {
 		// A jitter beyond maxDelay comes of a peer's absurd send times.

@@ -88,3 +88,30 @@ func (h *histogram) quantiles() *result.Quantiles {
 	}
 	return &result.Quantiles{P50: *h.percentile(500, h.n), P99: *h.percentile(990, h.n), Max: h.max}
 }
+
+// binBits is how many bits the bins of a reported distribution tell apart: a bin
+// is at most 1/64 wide.
+const binBits = 7
+
+// bins is the distribution in bins: the greatest value of each that holds any,
+// and how many.
+func (h *histogram) bins() [][2]int64 {
+	var bins [][2]int64
+	if h.n == 0 {
+		return bins
+	}
+	for i := place(h.min); i <= place(h.max); i++ {
+		if h.counts[i] == 0 {
+			continue
+		}
+		v := highest(i)
+		dropped := max(bits.Len64(uint64(v))-binBits, 0)
+		upper := min((v>>dropped+1)<<dropped-1, max(h.max, 0))
+		if n := len(bins); n > 0 && bins[n-1][0] == upper {
+			bins[n-1][1] += h.counts[i]
+		} else {
+			bins = append(bins, [2]int64{upper, h.counts[i]})
+		}
+	}
+	return bins
+}

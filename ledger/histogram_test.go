@@ -71,3 +71,34 @@ func TestHistogramExtremes(t *testing.T) {
 	}
 	equal(t, "least percentile of one", *func() *int64 { h.record(3); return h.percentile(0, 1) }(), 3)
 }
+
+// Bins hold every value once, ascend, and are at most 1/64 wide.
+func TestBins(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := newHistogram()
+		values := rapid.SliceOf(rapid.Int64Range(0, histogramMax)).Draw(t, "values")
+		for _, v := range values {
+			h.record(v)
+		}
+		below, sum := int64(-1), int64(0)
+		for _, bin := range h.bins() {
+			upper, n := bin[0], int64(0)
+			for _, v := range values {
+				if v > below && v <= upper {
+					n++
+					if float64(upper-v) > float64(v)/64+1 {
+						t.Fatalf("%d is in the bin up to %d", v, upper)
+					}
+				}
+			}
+			if upper <= below || bin[1] != n {
+				t.Fatalf("bin from %d to %d has %d, want %d", below, upper, bin[1], n)
+			}
+			below = upper
+			sum += n
+		}
+		if sum != int64(len(values)) {
+			t.Fatalf("%d of %d are in bins", sum, len(values))
+		}
+	})
+}

@@ -18,7 +18,9 @@ func TestNothingArrived(t *testing.T) {
 	if m.Delivery.Ratio != nil || m.Loss != nil || m.Order != nil || m.Stall.Held != nil || m.Deadline[0].InTimeRatio != nil {
 		t.Errorf("something was measured: %+v", m)
 	}
-	equal(t, "delay", *m.Delay, result.Delay{})
+	if !reflect.DeepEqual(*m.Delay, result.Delay{}) {
+		t.Errorf("delay: %+v", *m.Delay)
+	}
 	equal(t, "delivered", *m.Delivery.Delivered, 0)
 	equal(t, "progress", l.Progress(), Progress{Highest: -1})
 

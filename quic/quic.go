@@ -55,7 +55,7 @@ type Transport struct {
 func New() transport.Transport {
 	return Transport{
 		name:       "quic",
-		properties: transport.Properties{Reliable: true, Ordered: true, Handshake: true, Encrypted: true, MaxMessage: MaxMessage},
+		properties: transport.Properties{Reliable: true, Ordered: true, Handshake: true, Encrypted: true, MaxMessage: MaxMessage, Congestion: congestion},
 		carry:      newStream, config: quicgo.Config{MaxIncomingUniStreams: 1},
 	}
 }
@@ -65,7 +65,7 @@ func New() transport.Transport {
 func NewStreams() transport.Transport {
 	return Transport{
 		name:       "quic-streams",
-		properties: transport.Properties{Reliable: true, Handshake: true, Encrypted: true, MaxMessage: MaxMessage},
+		properties: transport.Properties{Reliable: true, Handshake: true, Encrypted: true, MaxMessage: MaxMessage, Congestion: congestion},
 		carry:      newStreams, config: quicgo.Config{MaxIncomingUniStreams: streamsMax},
 	}
 }
@@ -75,7 +75,7 @@ func NewStreams() transport.Transport {
 func NewDatagram() transport.Transport {
 	return Transport{
 		name:       "quic-datagram",
-		properties: transport.Properties{Handshake: true, Encrypted: true, MaxMessage: MaxDatagram},
+		properties: transport.Properties{Handshake: true, Encrypted: true, MaxMessage: MaxDatagram, Congestion: congestion},
 		carry:      newDatagram, config: quicgo.Config{EnableDatagrams: true, MaxIncomingUniStreams: -1},
 	}
 }

@@ -36,6 +36,7 @@ type Document struct {
 	TCPInfo *TCPInfo  `json:"tcp_info"`
 	QUIC    *QUIC     `json:"quic"`
 	Sockets Sockets   `json:"sockets"`
+	Trial   *Trial    `json:"trial,omitempty"` // of a comparison
 }
 
 // Measured is the account of one stream of numbered messages.
@@ -199,6 +200,9 @@ type Delay struct {
 	JitterNS  *int64 `json:"jitter_ns"`   // RFC 3550 §6.4.1, at the end of the run
 	IPDVP50NS *int64 `json:"ipdv_p50_ns"` // |IPDV| of successive numbers (RFC 3393)
 	IPDVP99NS *int64 `json:"ipdv_p99_ns"`
+	// Distribution is how many of the delivered had which delay, in bins that are
+	// at most 1/64 wide: [the greatest delay of the bin, messages], ascending.
+	Distribution [][2]int64 `json:"distribution,omitempty"`
 }
 
 // Stall tells of waiting. Held is null for a transport that does not order

@@ -49,6 +49,9 @@ type Properties struct {
 	Handshake  bool // there is a connection to set up
 	Encrypted  bool // the listener is Certified, and Config.Certificate must be its certificate
 	MaxMessage int  // the largest message it carries, bytes
+	// Congestion is the one congestion control that the transport brings along;
+	// "" where it has the system's, or none.
+	Congestion string
 }
 
 // Transport makes connections of one kind.

@@ -27,8 +27,9 @@ const (
 // outputFlags do not change what is measured.
 var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect"}
 
-func (p *program) runCommand() *cli.Command {
-	flags := []cli.Flag{
+// experimentFlags are those of run that are not the path's.
+func experimentFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.StringFlag{Name: "proto", Usage: "`PROTOCOL`: " + protocols()},
 		&cli.StringFlag{Name: "connect", Usage: "the server on another machine, `HOST:PORT` (netcmp serve)"},
 		&cli.StringFlag{Name: "token", Usage: "of that server", EnvVars: []string{"NETCMP_TOKEN"}},
@@ -55,10 +56,13 @@ func (p *program) runCommand() *cli.Command {
 		&cli.BoolFlag{Name: "quiet", Usage: "no text and no progress", Category: outputCategory},
 		&cli.StringSliceFlag{Name: "expect", Usage: "a condition, as 'delivery.ratio>=0.99'; if it does not hold, exit 4; repeatable", Category: outputCategory},
 	}
+}
+
+func (p *program) runCommand() *cli.Command {
 	return &cli.Command{
 		Name: "run", Usage: "one experiment: one sender, one receiver, one path, one result",
 		UsageText: "netcmp run --proto PROTOCOL [flags]",
-		Flags:     append(flags, pathFlags()...),
+		Flags:     append(experimentFlags(), pathFlags()...),
 		Action:    p.run,
 	}
 }
@@ -73,12 +77,9 @@ func protocols() string {
 }
 
 // specFrom makes the session that the flags ask for.
-func specFrom(c *cli.Context, seed uint64) (s peer.Spec, err error) {
+func specFrom(c *cli.Context, proto string, seed uint64) (s peer.Spec, err error) {
 	if c.Args().Present() {
-		return s, usagef("%q is not a flag, and run takes no arguments", c.Args().First())
-	}
-	if c.String("proto") == "" {
-		return s, usagef("--proto is not given; known: %s", protocols())
+		return s, usagef("%q is not a flag, and %s takes no arguments", c.Args().First(), c.Command.Name)
 	}
 	plan := workload.Plan{
 		Count: c.Int64("count"), Duration: c.Duration("duration"), Size: c.Int("size"),
@@ -112,7 +113,7 @@ func specFrom(c *cli.Context, seed uint64) (s peer.Spec, err error) {
 		return s, usage(err)
 	}
 	s = peer.Spec{
-		Proto: c.String("proto"), Plan: plan,
+		Proto: proto, Plan: plan,
 		Direction: peer.Direction(c.String("direction")), Pattern: peer.Pattern(c.String("pattern")),
 		Interval:   c.Duration("interval"),
 		Congestion: c.String("congestion"), Nagle: !c.Bool("no-delay"),
@@ -133,11 +134,27 @@ func specFrom(c *cli.Context, seed uint64) (s peer.Spec, err error) {
 
 // configFrom makes the experiment that the flags ask for.
 func configFrom(c *cli.Context) (x experiment.Config, err error) {
+	if c.String("proto") == "" {
+		return x, usagef("--proto is not given; known: %s", protocols())
+	}
+	if x, err = commonFrom(c, c.String("proto")); err != nil {
+		return x, err
+	}
+	x.Tool = tool()
+	x.Command = fmt.Sprintf("%s --seed %d", again(c, "run", outputFlags...), x.Seed)
+	if err := x.Validate(); err != nil {
+		return x, usage(err)
+	}
+	return x, nil
+}
+
+// commonFrom makes an experiment over a protocol, not yet looked at as a whole.
+func commonFrom(c *cli.Context, proto string) (x experiment.Config, err error) {
 	if x.Seed, err = seedFrom(c); err != nil {
 		return x, err
 	}
 	x.SeedGiven = c.IsSet("seed")
-	if x.Spec, err = specFrom(c, x.Seed); err != nil {
+	if x.Spec, err = specFrom(c, proto, x.Seed); err != nil {
 		return x, err
 	}
 	p, err := pathFrom(c)
@@ -155,11 +172,6 @@ func configFrom(c *cli.Context) (x experiment.Config, err error) {
 	if x.PathDefault && (x.Engine == experiment.None || x.Connect != "") {
 		x.Path, x.PathDefault = netem.Path{}, false
 	}
-	x.Tool = tool()
-	x.Command = fmt.Sprintf("%s --seed %d", again(c, "run", outputFlags...), x.Seed)
-	if err := x.Validate(); err != nil {
-		return x, usage(err)
-	}
 	return x, nil
 }
 
@@ -176,16 +188,11 @@ func (p *program) run(c *cli.Context) (err error) {
 		}
 		expects = append(expects, e)
 	}
-	// Opened before anything is measured: a file that cannot be written is
-	// told at once.
-	var out *report.Appender
-	if c.IsSet("out") {
-		if c.String("out") == "" {
-			return usagef("--out is the name of a file, and it is empty")
-		}
-		if out, err = report.OpenAppender(c.String("out")); err != nil {
-			return err
-		}
+	out, err := openOut(c)
+	if err != nil {
+		return err
+	}
+	if out != nil {
 		defer func() { err = errors.Join(err, out.Close()) }()
 	}
 	done := func() {}
@@ -203,6 +210,18 @@ func (p *program) run(c *cli.Context) (err error) {
 		return runErr
 	}
 	return p.tell(c, d, runErr, out, expects)
+}
+
+// openOut opens --out before anything is measured: a file that cannot be written
+// is told at once. It is nil where none was asked for.
+func openOut(c *cli.Context) (*report.Appender, error) {
+	switch {
+	case !c.IsSet("out"):
+		return nil, nil
+	case c.String("out") == "":
+		return nil, usagef("--out is the name of a file, and it is empty")
+	}
+	return report.OpenAppender(c.String("out"))
 }
 
 // tell reports a result in every way that was asked for. No way keeps another

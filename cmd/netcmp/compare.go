@@ -1,0 +1,195 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"netcmp/compare"
+	"netcmp/experiment"
+	"netcmp/peer"
+	"netcmp/report"
+	"netcmp/result"
+)
+
+// formats are the forms that a comparison is shown in.
+var formats = map[string]func(io.Writer, *result.Comparison, report.Options) error{
+	"text": report.ComparisonText,
+	"json": func(w io.Writer, x *result.Comparison, _ report.Options) error { return report.ComparisonJSON(w, x) },
+	"markdown": func(w io.Writer, x *result.Comparison, _ report.Options) error {
+		return report.ComparisonMarkdown(w, x)
+	},
+	"csv": func(w io.Writer, x *result.Comparison, _ report.Options) error { return report.ComparisonCSV(w, x) },
+}
+
+const formatNames = "text, json, markdown, csv"
+
+// comparing are the flags that one trial does not have.
+var comparing = []string{"protos", "repeat", "format", "resume-from", "seed"}
+
+func (p *program) compareCommand() *cli.Command {
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "protos", Value: "tcp,udp,quic", Usage: "`PROTOCOLS`, two or more of: " + protocols() + "; one that comes twice is compared with itself"},
+		&cli.IntFlag{Name: "repeat", Value: compare.DefaultRepeat, Usage: "`TRIALS` of each; with fewer than 6 no two can be told apart"},
+		&cli.StringFlag{Name: "format", Value: "text", Usage: "of what is shown: " + formatNames, Category: outputCategory},
+		&cli.StringFlag{Name: "resume-from", Usage: "go on where an earlier run of the same comparison ended whose --out was `FILE`", Category: outputCategory},
+	}
+	for _, f := range experimentFlags() {
+		if name := f.Names()[0]; name != "proto" {
+			flags = append(flags, f)
+		}
+	}
+	return &cli.Command{
+		Name: "compare", Usage: "the same messages over several protocols, repeated and interleaved; what can be told apart",
+		UsageText: "netcmp compare [--protos a,b,…] [flags]",
+		Flags:     append(flags, pathFlags()...),
+		Action:    p.compare,
+	}
+}
+
+// armExpect is a condition on every trial of one arm.
+type armExpect struct {
+	arm    string
+	expect report.Expect
+}
+
+func armExpects(texts []string, arms []compare.Arm) ([]armExpect, error) {
+	var all []armExpect
+	for _, text := range texts {
+		arm, condition, _ := strings.Cut(text, ":")
+		if !slices.ContainsFunc(arms, func(a compare.Arm) bool { return a.Label == arm }) {
+			return nil, usagef("--expect %q: begin with the protocol it is for, as in 'udp:delivery.ratio>=0.9'", text)
+		}
+		e, err := report.ParseExpect(condition)
+		if err != nil {
+			return nil, usage(err)
+		}
+		all = append(all, armExpect{arm, e})
+	}
+	return all, nil
+}
+
+func (p *program) compare(c *cli.Context) (err error) {
+	format := c.String("format")
+	if c.Bool("json") {
+		format = "json"
+	}
+	show, known := formats[format]
+	if !known {
+		return usagef("--format %q is unknown; known: %s", format, formatNames)
+	}
+	base, err := baseFrom(c)
+	if err != nil {
+		return err
+	}
+	protos := strings.Split(c.String("protos"), ",")
+	for i := range protos {
+		protos[i] = strings.TrimSpace(protos[i])
+	}
+	x := compare.Config{
+		Arms: compare.Arms(base, protos), Repeat: c.Int("repeat"), Seed: base.Seed, Tool: tool(),
+		Command: fmt.Sprintf("%s --seed %d", again(c, "compare", append([]string{"format", "resume-from"}, outputFlags...)...), base.Seed),
+		CommandOf: func(a compare.Arm, seed uint64) string {
+			hidden := append(slices.Clone(comparing), outputFlags...)
+			if a.Config.Spec.Congestion != base.Spec.Congestion {
+				hidden = append(hidden, "congestion")
+			}
+			return fmt.Sprintf("%s --proto %s --seed %d", again(c, "run", hidden...), a.Config.Spec.Proto, seed)
+		},
+	}
+	if err := x.Validate(); err != nil {
+		return usage(err)
+	}
+	expects, err := armExpects(c.StringSlice("expect"), x.Arms)
+	if err != nil {
+		return err
+	}
+	if c.IsSet("resume-from") {
+		if !c.IsSet("seed") {
+			return usagef("--resume-from goes on with a comparison: give its --seed, which its trials' seeds follow from")
+		}
+		if x.Done, err = readResults(c.String("resume-from")); err != nil {
+			return err
+		}
+	}
+	out, err := openOut(c)
+	if err != nil {
+		return err
+	}
+	if out != nil {
+		defer func() { err = errors.Join(err, out.Close()) }()
+		x.Kept = out.Append
+	}
+	done := func() {}
+	if isTerminal(p.stderr) && !c.Bool("quiet") {
+		line := report.NewProgressLine(p.stderr, width(p.stderr), report.UseColor(true, os.Getenv))
+		x.Progress = func(arm string, trial, trials int, at peer.Progress) {
+			line.Update(progress(fmt.Sprintf("%d/%d %s", trial+1, trials, arm), at))
+		}
+		done = line.Done
+	}
+	found, runErr := compare.Run(c.Context, x)
+	done()
+	if found == nil && c.Context.Err() != nil {
+		return exitError{exitInterrupted, errors.New("interrupted before any trial was done")}
+	}
+	if found == nil {
+		return runErr
+	}
+	if !c.Bool("quiet") || c.Bool("json") {
+		if err := show(p.stdout, found, report.Options{Color: report.UseColor(isTerminal(p.stdout), os.Getenv), Width: width(p.stdout)}); err != nil {
+			return errors.Join(runErr, err)
+		}
+	}
+	if runErr != nil {
+		return runErr
+	}
+	if c.Context.Err() != nil {
+		return exitError{exitInterrupted, errors.New("interrupted: this is what was measured until then")}
+	}
+	return p.hold(found, expects)
+}
+
+// hold looks whether the conditions hold for every trial of their arms.
+func (p *program) hold(x *result.Comparison, expects []armExpect) error {
+	held := true
+	for _, e := range expects {
+		for _, d := range x.Trials {
+			if d.Trial.Arm != e.arm {
+				continue
+			}
+			if o := e.expect.Check(d); !o.Holds {
+				fmt.Fprintf(p.stderr, "netcmp: %s, block %d: %s\n", e.arm, d.Trial.Block+1, o.Text)
+				held = false
+			}
+		}
+	}
+	if !held {
+		return exitError{code: exitExpect}
+	}
+	return nil
+}
+
+// baseFrom makes the experiment that all arms have in common.
+func baseFrom(c *cli.Context) (experiment.Config, error) {
+	return commonFrom(c, "tcp") // whichever: each arm is looked at by itself
+}
+
+// readResults reads saved documents.
+func readResults(name string) ([]*result.Document, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	all, err := report.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return all, nil
+}

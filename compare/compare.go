@@ -1,0 +1,173 @@
+// Package compare runs the same messages over several protocols and says what
+// can be told apart.
+//
+// Trials come in blocks. In each block every protocol has one trial, in random
+// order, and all of them have one seed, so that what changes with time on the
+// machine, and what the path's draws happen to be, befalls all alike. What is
+// said of the trials (Judge) is computed from their documents alone.
+package compare
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+
+	"netcmp/experiment"
+	"netcmp/peer"
+	"netcmp/result"
+)
+
+// DefaultRepeat is the least number of blocks that gives a median a 95 %
+// interval: the extremes of six hold it with 96.9 %.
+const DefaultRepeat = 6
+
+// repeatMax bounds the number of blocks.
+const repeatMax = 1000
+
+// Arm is one of those that are compared.
+type Arm struct {
+	Label  string // what tables call it; unique
+	Config experiment.Config
+}
+
+// Config is a comparison to be made.
+type Config struct {
+	Arms   []Arm
+	Repeat int // blocks
+	Seed   uint64
+	// Done are trials of an earlier run of the same comparison. Those that fit
+	// are not made again.
+	Done []*result.Document
+	// Command makes the whole again; CommandOf one trial.
+	Command   string
+	CommandOf func(arm Arm, seed uint64) string
+	Tool      result.Tool
+	// Kept is given each trial when it is done; its error ends the comparison.
+	Kept func(*result.Document) error
+	// Progress may be nil.
+	Progress func(arm string, trial, trials int, p peer.Progress)
+}
+
+// Arms names protocols: one that comes twice is called by its number, too, as
+// for a comparison of a thing with itself. A congestion control is asked of those
+// alone that do not bring their own along.
+func Arms(base experiment.Config, protos []string) []Arm {
+	times := map[string]int{}
+	for _, p := range protos {
+		times[p]++
+	}
+	count := map[string]int{}
+	var arms []Arm
+	for _, p := range protos {
+		label := p
+		if count[p]++; times[p] > 1 {
+			label += "#" + strconv.Itoa(count[p])
+		}
+		c := base
+		c.Spec.Proto = p
+		for _, t := range experiment.Transports() {
+			if t.Name() == p && t.Properties().Congestion != "" {
+				c.Spec.Congestion = ""
+			}
+		}
+		arms = append(arms, Arm{Label: label, Config: c})
+	}
+	return arms
+}
+
+// Validate says what is wrong with a comparison, before anything starts.
+func (c Config) Validate() error {
+	if len(c.Arms) < 2 {
+		return fmt.Errorf("to compare takes two protocols at the least (--protos tcp,udp)")
+	}
+	if c.Repeat < 1 || c.Repeat > repeatMax {
+		return fmt.Errorf("repeat %d is out of range: 1 to %d", c.Repeat, repeatMax)
+	}
+	for _, a := range c.Arms {
+		if err := a.Config.Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SeedOf is the seed of a block, which all its trials have.
+func SeedOf(seed uint64, block int) uint64 {
+	return uint64(rand.New(rand.NewPCG(seed, uint64(block))).Uint32())
+}
+
+// Run makes the comparison. When ctx ends, it ends early with the trials that
+// were done until then, and no error. An error may come with a comparison: of
+// what was done before it.
+func Run(ctx context.Context, c Config) (*result.Comparison, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("%w (%w)", err, experiment.ErrUsage)
+	}
+	plan := result.ComparisonPlan{Repeat: c.Repeat, Seed: c.Seed, Command: c.Command}
+	for _, a := range c.Arms {
+		plan.Arms = append(plan.Arms, a.Label)
+	}
+	var trials []*result.Document
+	var failed error
+	order := rand.New(rand.NewPCG(c.Seed, 0x6f72646572)) // "order"
+blocks:
+	for block := range c.Repeat {
+		for _, i := range order.Perm(len(c.Arms)) {
+			if ctx.Err() != nil {
+				break blocks
+			}
+			d, err := c.trial(ctx, block, c.Arms[i], len(trials))
+			if d != nil && !d.Interrupted {
+				trials = append(trials, d)
+			}
+			if err != nil {
+				failed = fmt.Errorf("%s, block %d: %w", c.Arms[i].Label, block+1, err)
+				break blocks
+			}
+		}
+	}
+	if len(trials) == 0 {
+		return nil, failed
+	}
+	x := Judge(plan, trials)
+	x.Tool = c.Tool
+	x.Interrupted = ctx.Err() != nil || failed != nil
+	return x, failed
+}
+
+// trial makes one trial, unless it was made before.
+func (c Config) trial(ctx context.Context, block int, a Arm, n int) (*result.Document, error) {
+	x := a.Config
+	x.Seed = SeedOf(c.Seed, block)
+	x.SeedGiven = true
+	x.Spec.Plan.Seed = x.Seed
+	x.Tool = c.Tool
+	if c.CommandOf != nil {
+		x.Command = c.CommandOf(a, x.Seed)
+	}
+	if c.Progress != nil {
+		x.Progress = func(p peer.Progress) { c.Progress(a.Label, n, c.Repeat*len(c.Arms), p) }
+	}
+	mark := result.Trial{Arm: a.Label, Block: block}
+	if i := slices.IndexFunc(c.Done, func(d *result.Document) bool { return isTrial(d, mark, x) }); i >= 0 {
+		return c.Done[i], nil
+	}
+	d, err := experiment.Run(ctx, x)
+	if d == nil {
+		return nil, err
+	}
+	d.Trial = &mark
+	if err == nil && !d.Interrupted && c.Kept != nil {
+		err = c.Kept(d)
+	}
+	return d, err
+}
+
+// isTrial says whether a document is that trial of the same comparison: its seed
+// follows from the comparison's, and its command has everything that was asked.
+func isTrial(d *result.Document, mark result.Trial, x experiment.Config) bool {
+	return d.Trial != nil && *d.Trial == mark && !d.Interrupted &&
+		d.Proto == x.Spec.Proto && d.Seed == x.Seed && d.Plan.Command == x.Command
+}
