@@ -105,10 +105,7 @@ func Run(ctx context.Context, c Config) (*result.Comparison, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("%w (%w)", err, experiment.ErrUsage)
 	}
-	plan := result.ComparisonPlan{Repeat: c.Repeat, Seed: c.Seed, Command: c.Command}
-	for _, a := range c.Arms {
-		plan.Arms = append(plan.Arms, a.Label)
-	}
+	plan := c.plan()
 	var trials []*result.Document
 	var failed error
 	order := rand.New(rand.NewPCG(c.Seed, 0x6f72646572)) // "order"
@@ -137,6 +134,14 @@ blocks:
 	return x, failed
 }
 
+func (c Config) plan() result.ComparisonPlan {
+	plan := result.ComparisonPlan{Repeat: c.Repeat, Seed: c.Seed, Command: c.Command}
+	for _, a := range c.Arms {
+		plan.Arms = append(plan.Arms, a.Label)
+	}
+	return plan
+}
+
 // trial makes one trial, unless it was made before.
 func (c Config) trial(ctx context.Context, block int, a Arm, n int) (*result.Document, error) {
 	x := a.Config
@@ -150,7 +155,7 @@ func (c Config) trial(ctx context.Context, block int, a Arm, n int) (*result.Doc
 	if c.Progress != nil {
 		x.Progress = func(p peer.Progress) { c.Progress(a.Label, n, c.Repeat*len(c.Arms), p) }
 	}
-	mark := result.Trial{Arm: a.Label, Block: block}
+	mark := result.Trial{Arm: a.Label, Block: block, Comparison: new(c.plan())}
 	if i := slices.IndexFunc(c.Done, func(d *result.Document) bool { return isTrial(d, mark, x) }); i >= 0 {
 		return c.Done[i], nil
 	}
@@ -168,6 +173,6 @@ func (c Config) trial(ctx context.Context, block int, a Arm, n int) (*result.Doc
 // isTrial says whether a document is that trial of the same comparison: its seed
 // follows from the comparison's, and its command has everything that was asked.
 func isTrial(d *result.Document, mark result.Trial, x experiment.Config) bool {
-	return d.Trial != nil && *d.Trial == mark && !d.Interrupted &&
+	return d.Trial != nil && d.Trial.Arm == mark.Arm && d.Trial.Block == mark.Block && !d.Interrupted &&
 		d.Proto == x.Spec.Proto && d.Seed == x.Seed && d.Plan.Command == x.Command
 }

@@ -118,8 +118,8 @@ func TestAppendToPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	back, err := Read(r)
-	if err != nil || len(back) != 1 {
-		t.Errorf("%d documents, %v", len(back), err)
+	if err != nil || len(back.Documents) != 1 {
+		t.Errorf("%d documents, %v", len(back.Documents), err)
 	}
 }
 

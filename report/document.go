@@ -46,17 +46,24 @@ func encode(d *result.Document, indent string) ([]byte, error) {
 // ErrSchema is in the error of Read for a document it does not know.
 var ErrSchema = errors.New("unknown schema")
 
+// Saved is what a file of results holds, in its order: single documents, and
+// comparisons.
+type Saved struct {
+	Documents   []*result.Document
+	Comparisons []*result.Comparison
+}
+
 // Read reads saved results: one document, or one after another, whatever
 // whitespace is between and within them. Empty input holds no documents, which
 // is no error. With an error come the documents before it; the error names the
 // line.
-func Read(r io.Reader) ([]*result.Document, error) {
+func Read(r io.Reader) (Saved, error) {
+	var saved Saved
 	data, err := io.ReadAll(r)
 	if err != nil {
-		return nil, err
+		return saved, err
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // a byte order mark, from an editor
-	var documents []*result.Document
 	dec := json.NewDecoder(bytes.NewReader(data))
 	for {
 		begin := skipSpace(data, dec.InputOffset())
@@ -64,47 +71,54 @@ func Read(r io.Reader) ([]*result.Document, error) {
 		var raw json.RawMessage
 		switch err := dec.Decode(&raw); {
 		case errors.Is(err, io.EOF):
-			return documents, nil
+			return saved, nil
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			return documents, fmt.Errorf("line %d: the document that begins here is cut short", at(0))
+			return saved, fmt.Errorf("line %d: the document that begins here is cut short", at(0))
 		case err != nil:
 			if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 				// The offset counts the byte that was wrong, too.
-				return documents, fmt.Errorf("line %d: not JSON: %w", line(data, syntax.Offset-1), err)
+				return saved, fmt.Errorf("line %d: not JSON: %w", line(data, syntax.Offset-1), err)
 			}
-			return documents, fmt.Errorf("line %d: %w", at(0), err)
+			return saved, fmt.Errorf("line %d: %w", at(0), err)
 		}
-		d, offset, err := decode(raw)
-		if err != nil {
-			return documents, fmt.Errorf("line %d: %w", at(offset), err)
+		if offset, err := saved.decode(raw); err != nil {
+			return saved, fmt.Errorf("line %d: %w", at(offset), err)
 		}
-		documents = append(documents, d)
 	}
 }
 
 // decode reads one document. With an error it tells how far into the
 // document that is.
-func decode(raw []byte) (*result.Document, int64, error) {
+func (s *Saved) decode(raw []byte) (int64, error) {
 	var head struct {
 		Schema *string `json:"schema"`
 	}
 	if err := json.Unmarshal(raw, &head); err != nil {
 		if raw[0] != '{' {
-			return nil, 0, fmt.Errorf("not a result document: %s", printable(string(raw[:min(len(raw), 20)])))
+			return 0, fmt.Errorf("not a result document: %s", printable(string(raw[:min(len(raw), 20)])))
 		}
-		return nil, errorOffset(err), err
+		return errorOffset(err), err
 	}
+	const known = result.Schema + ", " + result.ComparisonSchema
 	switch {
 	case head.Schema == nil:
-		return nil, 0, fmt.Errorf("%w: it has none; known: %s", ErrSchema, result.Schema)
-	case *head.Schema != result.Schema:
-		return nil, 0, fmt.Errorf("%w: %s is not known; known: %s", ErrSchema, printable(*head.Schema), result.Schema)
+		return 0, fmt.Errorf("%w: it has none; known: %s", ErrSchema, known)
+	case *head.Schema == result.Schema:
+		d := new(result.Document)
+		if err := json.Unmarshal(raw, d); err != nil {
+			return errorOffset(err), err
+		}
+		s.Documents = append(s.Documents, d)
+	case *head.Schema == result.ComparisonSchema:
+		x := new(result.Comparison)
+		if err := json.Unmarshal(raw, x); err != nil {
+			return errorOffset(err), err
+		}
+		s.Comparisons = append(s.Comparisons, x)
+	default:
+		return 0, fmt.Errorf("%w: %s is not known; known: %s", ErrSchema, printable(*head.Schema), known)
 	}
-	d := new(result.Document)
-	if err := json.Unmarshal(raw, d); err != nil {
-		return nil, errorOffset(err), err
-	}
-	return d, 0, nil
+	return 0, nil
 }
 
 func errorOffset(err error) int64 {

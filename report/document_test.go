@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"reflect"
 	"strings"
@@ -32,7 +33,8 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("%s: a line ends at %d of %d", name, i, len(compact))
 		}
 		for form, data := range map[string][]byte{"indented": indented.Bytes(), "line": compact} {
-			back, err := Read(bytes.NewReader(data))
+			saved, err := Read(bytes.NewReader(data))
+			back := saved.Documents
 			if err != nil || len(back) != 1 || !reflect.DeepEqual(back[0], d) {
 				t.Errorf("%s, %s: %d documents, %v; want the same again", name, form, len(back), err)
 			}
@@ -86,7 +88,8 @@ func TestReadMany(t *testing.T) {
 		b.Write(one)
 		b.WriteString("\n  \r\n")
 	}
-	back, err := Read(iotest.OneByteReader(&b))
+	saved, err := Read(iotest.OneByteReader(&b))
+	back := saved.Documents
 	if err != nil || len(back) != 3 {
 		t.Fatalf("%d documents, %v", len(back), err)
 	}
@@ -107,8 +110,9 @@ func TestReadErrors(t *testing.T) {
 		{"empty", "", 0, ""},
 		{"blank", " \n\n", 0, ""},
 		{"byte order mark", "\xef\xbb\xbf" + good, 1, ""},
-		{"other schema", good + good + `{"schema":"netcmp.compare/v1"}`, 2, "line 3: unknown schema: netcmp.compare/v1 is not known; known: netcmp.result/v1"},
-		{"no schema", "\n{}\n", 0, "line 2: unknown schema: it has none; known: netcmp.result/v1"},
+		{"other schema", good + good + `{"schema":"netcmp.sweep/v1"}`, 2, "line 3: unknown schema: netcmp.sweep/v1 is not known; known: netcmp.result/v1, netcmp.compare/v1"},
+		{"no schema", "\n{}\n", 0, "line 2: unknown schema: it has none; known: netcmp.result/v1, netcmp.compare/v1"},
+		{"a comparison of a wrong type", good + `{"schema":"netcmp.compare/v1","trials":7}`, 1, "line 2: json: cannot unmarshal number"},
 		{"schema of a wrong kind", good + "{\n\"schema\": 7}", 1, "line 3: json: cannot unmarshal number into Go struct field .schema of type string"},
 		{"not JSON", good + "delivery 1961 of 2000\n", 1, "line 2: not JSON: "},
 		{"not JSON further on", good + "{\n\n\"a\": x}\n", 1, "line 4: not JSON: "},
@@ -118,8 +122,8 @@ func TestReadErrors(t *testing.T) {
 		{"wrong type", good + "{\"schema\":\"netcmp.result/v1\",\n\n\"seed\": \"x\"}\n", 1, "line 4: json: cannot unmarshal string"},
 	} {
 		got, err := Read(strings.NewReader(c.in))
-		if len(got) != c.before {
-			t.Errorf("%s: %d documents before the error, want %d", c.name, len(got), c.before)
+		if len(got.Documents) != c.before {
+			t.Errorf("%s: %d documents before the error, want %d", c.name, len(got.Documents), c.before)
 		}
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
 			t.Errorf("%s:\n got %v\nwant %s", c.name, err, c.want)
@@ -144,24 +148,37 @@ func FuzzRead(fz *testing.F) {
 	}
 	fz.Add([]byte("{\"schema\":\"netcmp.result/v1\",\"order\":{\"density\":{\"-1\":0.5}}}\n[]"))
 	fz.Add([]byte("null"))
+	fz.Add([]byte(`{"schema":"netcmp.compare/v1","plan":{"arms":["tcp","udp"]},"table":[{"metric":"x_ns","arm":"tcp"}],"usable":[{"arm":"udp","points":[{"within_ns":50000000,"ratio":0.5}]}],"trials":[{"proto":"tcp","trial":{"arm":"tcp"}}]}`))
 	fz.Fuzz(func(t *testing.T, data []byte) {
-		documents, err := Read(bytes.NewReader(data))
+		saved, err := Read(bytes.NewReader(data))
 		if err != nil {
 			var line int
 			if _, scan := fmt.Sscanf(err.Error(), "line %d:", &line); scan != nil || line < 1 || line > 1+bytes.Count(data, []byte("\n")) {
 				t.Errorf("no line of the input in %q", err)
 			}
 		}
-		for _, d := range documents {
+		for _, x := range saved.Comparisons { // any can be shown
+			for _, show := range []func(io.Writer) error{
+				func(w io.Writer) error { return ComparisonText(w, x, Options{Width: 40, Color: true}) },
+				func(w io.Writer) error { return ComparisonMarkdown(w, x) },
+				func(w io.Writer) error { return ComparisonCSV(w, x) },
+				func(w io.Writer) error { return ComparisonJSON(w, x) },
+			} {
+				if err := show(io.Discard); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		for _, d := range saved.Documents {
 			first, err := Line(d)
 			if err != nil {
 				t.Fatalf("what was read cannot be written: %v", err)
 			}
 			again, err := Read(bytes.NewReader(first))
-			if err != nil || len(again) != 1 {
+			if err != nil || len(again.Documents) != 1 {
 				t.Fatalf("what was written cannot be read: %v", err)
 			}
-			if second, err := Line(again[0]); err != nil || !bytes.Equal(first, second) {
+			if second, err := Line(again.Documents[0]); err != nil || !bytes.Equal(first, second) {
 				t.Errorf("round trip: %v\n%s\n%s", err, first, second)
 			}
 			for _, o := range []Options{{}, {Width: 1}, {Width: 60, Color: true}} { // any document can be shown

@@ -30,8 +30,9 @@ type ComparisonPlan struct {
 
 // Trial says which part of a comparison a document is.
 type Trial struct {
-	Arm   string `json:"arm"`
-	Block int    `json:"block"` // from 0
+	Arm        string          `json:"arm"`
+	Block      int             `json:"block"` // from 0
+	Comparison *ComparisonPlan `json:"comparison"`
 }
 
 // Figure is one metric of one arm: the median of its trials, and the interval

@@ -11,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"netcmp/compare"
-	"netcmp/experiment"
 	"netcmp/peer"
 	"netcmp/report"
 	"netcmp/result"
@@ -83,9 +82,16 @@ func (p *program) compare(c *cli.Context) (err error) {
 	if !known {
 		return usagef("--format %q is unknown; known: %s", format, formatNames)
 	}
-	base, err := baseFrom(c)
+	base, err := commonFrom(c, "tcp") // whichever: each arm is looked at by itself
 	if err != nil {
 		return err
+	}
+	var done []*result.Document
+	if c.IsSet("resume-from") {
+		if done, base.Seed, err = resumed(c, base.Seed); err != nil {
+			return err
+		}
+		base.Spec.Plan.Seed = base.Seed
 	}
 	protos := strings.Split(c.String("protos"), ",")
 	for i := range protos {
@@ -109,14 +115,7 @@ func (p *program) compare(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.IsSet("resume-from") {
-		if !c.IsSet("seed") {
-			return usagef("--resume-from goes on with a comparison: give its --seed, which its trials' seeds follow from")
-		}
-		if x.Done, err = readResults(c.String("resume-from")); err != nil {
-			return err
-		}
-	}
+	x.Done = done
 	out, err := openOut(c)
 	if err != nil {
 		return err
@@ -125,16 +124,16 @@ func (p *program) compare(c *cli.Context) (err error) {
 		defer func() { err = errors.Join(err, out.Close()) }()
 		x.Kept = out.Append
 	}
-	done := func() {}
+	hide := func() {}
 	if isTerminal(p.stderr) && !c.Bool("quiet") {
 		line := report.NewProgressLine(p.stderr, width(p.stderr), report.UseColor(true, os.Getenv))
 		x.Progress = func(arm string, trial, trials int, at peer.Progress) {
 			line.Update(progress(fmt.Sprintf("%d/%d %s", trial+1, trials, arm), at))
 		}
-		done = line.Done
+		hide = line.Done
 	}
 	found, runErr := compare.Run(c.Context, x)
-	done()
+	hide()
 	if found == nil && c.Context.Err() != nil {
 		return exitError{exitInterrupted, errors.New("interrupted before any trial was done")}
 	}
@@ -175,21 +174,17 @@ func (p *program) hold(x *result.Comparison, expects []armExpect) error {
 	return nil
 }
 
-// baseFrom makes the experiment that all arms have in common.
-func baseFrom(c *cli.Context) (experiment.Config, error) {
-	return commonFrom(c, "tcp") // whichever: each arm is looked at by itself
-}
-
-// readResults reads saved documents.
-func readResults(name string) ([]*result.Document, error) {
-	f, err := os.Open(name)
+// resumed reads the trials of an earlier run, and the seed that they follow from
+// unless one was given.
+func resumed(c *cli.Context, seed uint64) ([]*result.Document, uint64, error) {
+	saved, err := readFiles(c.String("resume-from"))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	defer f.Close()
-	all, err := report.Read(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	for _, d := range saved.Documents {
+		if !c.IsSet("seed") && d.Trial != nil && d.Trial.Comparison != nil {
+			return saved.Documents, d.Trial.Comparison.Seed, nil
+		}
 	}
-	return all, nil
+	return saved.Documents, seed, nil
 }
