@@ -148,6 +148,7 @@ func (c Config) trial(ctx context.Context, block int, a Arm, n int) (*result.Doc
 	x.Seed = SeedOf(c.Seed, block)
 	x.SeedGiven = true
 	x.Spec.Plan.Seed = x.Seed
+	x.Spec.Messages = x.Spec.Messages && block == 0 // one trial of each is enough to be seen
 	x.Tool = c.Tool
 	if c.CommandOf != nil {
 		x.Command = c.CommandOf(a, x.Seed)

@@ -9,6 +9,7 @@ import (
 	"netcmp/peer"
 	"netcmp/result"
 	"netcmp/transport"
+	"netcmp/workload"
 )
 
 // document draws up the result of an experiment from what the two ends and the
@@ -117,6 +118,7 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 		m.Instrument.SpunNS = x.SpunNS
 		m.Instrument.MissedSends = max(x.Scheduled-x.Sent, 0)
 	}
+	a.planned(m.Messages)
 	m.Instrument.Clock = result.Clock{
 		Source: a.out.ClockSource, OffsetNS: new(a.out.OffsetNS), UncertaintyNS: new(a.out.UncertaintyNS),
 	}
@@ -127,6 +129,24 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 		m.Account = a.account(&m, s, up)
 	}
 	return m
+}
+
+// planned enters when the messages that did not come were due: the schedule
+// follows from the plan.
+func (a *assembly) planned(x *result.Messages) {
+	if x == nil || a.config.Spec.Plan.Saturate {
+		return
+	}
+	schedule := workload.NewSchedule(a.config.Spec.Plan)
+	for i := range x.PlannedNS {
+		m, ok := schedule.Next()
+		if !ok {
+			return
+		}
+		if x.PlannedNS[i] < 0 {
+			x.PlannedNS[i] = int64(m.Offset)
+		}
+	}
 }
 
 func (a *assembly) properties() transport.Properties {

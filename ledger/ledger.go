@@ -28,6 +28,7 @@ type Config struct {
 	// Zero, or more, is 2^32. Where the schedule is known its length is the
 	// right bound.
 	MaxNumber uint64
+	Messages  bool // keep what became of each message
 }
 
 // Sent is what the sender says: without it nobody knows what is lost. The
@@ -61,6 +62,7 @@ type Ledger struct {
 	stall      stall
 	deadlines  deadlines
 	timeline   timeline
+	messages   messages
 }
 
 // New opens a ledger.
@@ -79,6 +81,7 @@ func New(c Config) *Ledger {
 		stall:      newStall(c.Ordered),
 		deadlines:  newDeadlines(c.Deadlines),
 		timeline:   newTimeline(start, c.Interval),
+		messages:   messages{wanted: c.Messages, start: start},
 	}
 }
 
@@ -113,6 +116,7 @@ func (l *Ledger) Arrive(number uint64, planned, sent, at int64, size int) {
 	l.stall.arrive(sent, at)
 	l.deadlines.arrive(d)
 	l.timeline.arrive(planned, at, d, where, size)
+	l.messages.arrive(number, planned, d)
 }
 
 // Damaged enters a message whose checksum failed. It is lost (RFC 7680: a
@@ -138,6 +142,7 @@ func (l *Ledger) Report(s Sent) result.Measured {
 		Deadline:  l.deadlines.report(sent, among),
 		Speed:     l.reportSpeed(),
 		Intervals: l.timeline.report(s.PerInterval),
+		Messages:  l.messages.report(among),
 	}
 }
 

@@ -23,7 +23,7 @@ const MaxChanges = 100_000
 //
 // with tc netem's arguments. A change sets anew what its arguments name, in both
 // directions or in one, and leaves the rest as it was before: after
-// "5s loss 100%" the delay is what it was. "none" ends all impairments. Empty
+// "5s loss 100%" the delay is what it was. "none", or "clean", ends all impairments. Empty
 // lines, and what follows a #, are left out. Times do not go back.
 func (p Path) Timeline(lines []string) ([]Change, error) {
 	var all []Change
@@ -66,7 +66,7 @@ func (p Path) change(line string) (c Change, err error) {
 		return c, errors.New("it says no arguments: want TIME [up|down] ARGUMENTS, as 5s loss 100%")
 	}
 	for _, i := range both {
-		if len(words) == 1 && words[0] == "none" {
+		if len(words) == 1 && (words[0] == "none" || words[0] == "clean") {
 			*i = Impairment{}
 			continue
 		}

@@ -29,6 +29,7 @@ func TestTimeline(t *testing.T) {
 		"6s down rate 1mbit",
 		"7s none",
 		"7s delay 1ms",
+		"8s clean",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +40,7 @@ func TestTimeline(t *testing.T) {
 		{6 * time.Second, path(t, "delay 20ms loss 1%", "delay 20ms loss 100% rate 1mbit")},
 		{7 * time.Second, path(t, "", "")},
 		{7 * time.Second, path(t, "delay 1ms", "delay 1ms")},
+		{8 * time.Second, path(t, "", "")},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d changes, want %d", len(got), len(want))

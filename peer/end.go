@@ -71,7 +71,7 @@ func (e *end) numbers() uint64 { return uint64(max(e.spec.Plan.Expected(), 0)) }
 func (e *end) newReceiver(kind message.Kind, ahead int64) *receiver {
 	c := ledger.Config{
 		Start: e.start + ahead, Ordered: e.properties.Ordered,
-		Deadlines: e.spec.Deadlines, Interval: e.spec.Interval,
+		Deadlines: e.spec.Deadlines, Interval: e.spec.Interval, Messages: e.spec.Messages,
 	}
 	c.MaxNumber = e.numbers()
 	return newReceiver(e.conn, e.session, kind, ahead, c)
@@ -234,6 +234,9 @@ func (e *end) received(r, other *EndReport, used counters, final bool) {
 	}
 	final = final && from != nil
 	m := e.receiver.report(s, final)
+	if !final {
+		m.Messages = nil // a report on the way is to be short
+	}
 	if r.Sent != nil && r.Sent == from {
 		r.Sent.raise(m.Delivery.Sent)
 	}

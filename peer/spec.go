@@ -61,6 +61,7 @@ type Spec struct {
 	Pattern   Pattern         `json:"pattern"`
 	Deadlines []time.Duration `json:"deadlines_ns"`
 	Interval  time.Duration   `json:"interval_ns"`
+	Messages  bool            `json:"messages"` // tell what became of each message
 	// Quiet is how long a datagram transport may be silent before what is
 	// missing counts as lost: longer than the path can hold a packet.
 	Quiet time.Duration `json:"quiet_ns"`

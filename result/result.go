@@ -51,7 +51,17 @@ type Measured struct {
 	Speed      Speed      `json:"speed"`
 	Instrument Instrument `json:"instrument"`
 	Intervals  []Interval `json:"intervals"`
+	Messages   *Messages  `json:"messages,omitempty"` // where they were asked for
 }
+
+// Messages is what became of each message: the i-th entry is number i's.
+type Messages struct {
+	PlannedNS []int64 `json:"planned_ns"` // from the beginning of the run; −1: not known
+	DelayNS   []int64 `json:"delay_ns"`   // of the first copy, from the planned time; −1: it did not come
+}
+
+// MaxMessages bounds Messages: of later numbers nothing is kept.
+const MaxMessages = 1 << 20
 
 // Tool says which program wrote the document.
 type Tool struct {

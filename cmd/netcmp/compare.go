@@ -23,10 +23,11 @@ var formats = map[string]func(io.Writer, *result.Comparison, report.Options) err
 	"markdown": func(w io.Writer, x *result.Comparison, _ report.Options) error {
 		return report.ComparisonMarkdown(w, x)
 	},
-	"csv": func(w io.Writer, x *result.Comparison, _ report.Options) error { return report.ComparisonCSV(w, x) },
+	"csv":  func(w io.Writer, x *result.Comparison, _ report.Options) error { return report.ComparisonCSV(w, x) },
+	"html": func(w io.Writer, x *result.Comparison, _ report.Options) error { return report.HTML(w, x) },
 }
 
-const formatNames = "text, json, markdown, csv"
+const formatNames = "text, json, markdown, csv, html"
 
 // comparing are the flags that one trial does not have.
 var comparing = []string{"protos", "repeat", "format", "resume-from", "seed"}
@@ -140,6 +141,7 @@ func (p *program) compare(c *cli.Context) (err error) {
 	if found == nil {
 		return runErr
 	}
+	runErr = errors.Join(runErr, writeFiles(c, found.Trials, found))
 	if !c.Bool("quiet") || c.Bool("json") {
 		if err := show(p.stdout, found, report.Options{Color: report.UseColor(isTerminal(p.stdout), os.Getenv), Width: width(p.stdout)}); err != nil {
 			return errors.Join(runErr, err)

@@ -52,6 +52,7 @@ func TestReadmeCommands(t *testing.T) {
 				}
 			}
 			sh := exec.Command("sh", "-c", c[1]) //nolint:gosec // the README's own
+			sh.Dir = t.TempDir()
 			sh.Env = append(os.Environ(), "PATH="+path)
 			out, err := sh.CombinedOutput()
 			var exit *exec.ExitError

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"netcmp/compare"
 	"netcmp/experiment"
 	"netcmp/netem"
 	"netcmp/peer"
@@ -25,7 +26,7 @@ const (
 )
 
 // outputFlags do not change what is measured.
-var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect"}
+var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect", "records", "html"}
 
 // experimentFlags are those of run that are not the path's.
 func experimentFlags() []cli.Flag {
@@ -53,6 +54,8 @@ func experimentFlags() []cli.Flag {
 
 		&cli.BoolFlag{Name: "json", Usage: "the result document on standard output, and nothing else there", Category: outputCategory},
 		&cli.StringFlag{Name: "out", Usage: "append the result document to `FILE`, on one line", Category: outputCategory},
+		&cli.StringFlag{Name: "records", Usage: "write what became of each message to `FILE`, a row each (CSV)", Category: outputCategory},
+		&cli.StringFlag{Name: "html", Usage: "write the report as one page to `FILE`", Category: outputCategory},
 		&cli.BoolFlag{Name: "quiet", Usage: "no text and no progress", Category: outputCategory},
 		&cli.StringSliceFlag{Name: "expect", Usage: "a condition, as 'delivery.ratio>=0.99'; if it does not hold, exit 4; repeatable", Category: outputCategory},
 	}
@@ -118,6 +121,7 @@ func specFrom(c *cli.Context, proto string, seed uint64) (s peer.Spec, err error
 		Interval:   c.Duration("interval"),
 		Congestion: c.String("congestion"), Nagle: !c.Bool("no-delay"),
 		SendBuffer: c.Int("send-buffer"), ReceiveBuffer: c.Int("receive-buffer"),
+		Messages: c.IsSet("records") || c.IsSet("html"),
 	}
 	if c.IsSet("interval") && s.Interval <= 0 {
 		return s, usagef("--interval %v is out of range: 1ms to 1h", s.Interval)
@@ -224,6 +228,33 @@ func openOut(c *cli.Context) (*report.Appender, error) {
 	return report.OpenAppender(c.String("out"))
 }
 
+// writeFiles writes the files that were asked for beside --out: each message of
+// the documents, and the page.
+func writeFiles(c *cli.Context, documents []*result.Document, x *result.Comparison) error {
+	var failed error
+	if name := c.String("records"); name != "" {
+		failed = writeFile(name, func(w io.Writer) error {
+			var err error
+			for _, d := range documents {
+				err = errors.Join(err, report.Records(w, d))
+			}
+			return err
+		})
+	}
+	if name := c.String("html"); name != "" {
+		failed = errors.Join(failed, writeFile(name, func(w io.Writer) error { return report.HTML(w, x) }))
+	}
+	return failed
+}
+
+func writeFile(name string, write func(io.Writer) error) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
+}
+
 // tell reports a result in every way that was asked for. No way keeps another
 // from being tried.
 func (p *program) tell(c *cli.Context, d *result.Document, runErr error, out *report.Appender, expects []report.Expect) error {
@@ -231,6 +262,7 @@ func (p *program) tell(c *cli.Context, d *result.Document, runErr error, out *re
 	if out != nil {
 		failed = out.Append(d)
 	}
+	failed = errors.Join(failed, writeFiles(c, []*result.Document{d}, compare.Saved([]*result.Document{d})[0]))
 	// A document that could not be kept is shown, so that it is not lost.
 	if !c.Bool("quiet") || failed != nil || c.Bool("json") {
 		failed = errors.Join(failed, p.show(p.stdout, d, c.Bool("json")))
