@@ -64,6 +64,10 @@ test-vm: ## the tests that need the kernel's own netem, in a virtual machine (tw
 fidelity: ## the emulator held against the kernel's netem, in a virtual machine (six minutes)
 	tools/vm/fidelity.sh
 
+.PHONY: screenshots
+screenshots: build ## docs/comparison.png, the page of a comparison (three minutes; needs Chromium)
+	tools/screenshots/make.sh
+
 .PHONY: cover
 cover: ## measure test coverage into bin/cover.out and bin/cover.html
 	@mkdir -p bin

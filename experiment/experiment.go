@@ -55,9 +55,12 @@ type Config struct {
 	SeedGiven   bool   // somebody asked for this seed: Auto keeps to what it reaches
 	Connect     string // HOST:PORT of a server on another machine; "" for none
 	Token       string // for that server
-	Command     string // the command line that makes this experiment again
-	Tool        result.Tool
-	Progress    func(peer.Progress) // may be nil; called from another goroutine, never after Run
+	// Traces are files that the ends write; between two machines the client's
+	// alone does.
+	Traces   transport.Traces
+	Command  string // the command line that makes this experiment again
+	Tool     result.Tool
+	Progress func(peer.Progress) // may be nil; called from another goroutine, never after Run
 }
 
 // ErrUsage is wrapped by errors that mean: this cannot be asked for.
@@ -177,7 +180,7 @@ func runRemote(ctx context.Context, c Config) (*result.Document, error) {
 	defer control.CloseIdleConnections()
 	out, err := peer.Run(ctx, peer.ClientConfig{
 		Transports: Transports(), Control: control, Base: "http://" + c.Connect,
-		Token: c.Token, Server: server,
+		Token: c.Token, Server: server, Traces: c.Traces,
 	}, c.Spec, func(p peer.Progress) {
 		if p.Partial != nil {
 			last = p.Partial
@@ -205,7 +208,7 @@ func outcomeError(out *peer.Outcome, err error) error {
 // runEnds runs both ends in a place; l is the lab, if it is one.
 func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (*result.Document, error) {
 	began := readProcessorTime()
-	e, err := startEnds(context.WithoutCancel(ctx), p, c.Spec)
+	e, err := startEnds(context.WithoutCancel(ctx), p, c.Spec, c.Traces)
 	if err != nil {
 		return nil, err
 	}

@@ -41,12 +41,14 @@ func Roles() map[string]func() int {
 type serverOrder struct {
 	Addr    netip.Addr
 	Private bool
+	QlogDir string
 }
 
 type clientOrder struct {
 	Spec    peer.Spec
 	Server  netip.Addr
 	Private bool
+	Traces  transport.Traces
 }
 
 // clientLine is what the client's end tells, a JSON value each.
@@ -94,10 +96,15 @@ func serverMain() int {
 	}
 	s := peer.NewServer(peer.ServerConfig{
 		Transports: Transports(), Addr: order.Addr, Private: order.Private, Log: zerolog.Nop(),
+		QlogDir: order.QlogDir,
 	})
 	go func() {
 		_, _ = io.Copy(io.Discard, line)
-		os.Exit(0) // the owner is gone, or done
+		// The owner is gone, or done. What is being written is to be whole.
+		if order.QlogDir != "" {
+			_ = s.Close()
+		}
+		os.Exit(0)
 	}()
 	if err := s.Serve(peer.Listen(control)); err != nil {
 		return fail(err)
@@ -133,7 +140,7 @@ func clientMain() int {
 	}
 	out, err := peer.Run(ctx, peer.ClientConfig{
 		Transports: Transports(), Control: peer.Over(control), Base: "http://lab",
-		Server: order.Server, Private: order.Private,
+		Server: order.Server, Private: order.Private, Traces: order.Traces,
 	}, order.Spec, func(p peer.Progress) { _ = tell(clientLine{Progress: &p}) })
 	l := clientLine{Outcome: out}
 	if err != nil {
@@ -209,7 +216,7 @@ type ends struct {
 }
 
 // startEnds starts both ends in their place, joined by a control channel.
-func startEnds(ctx context.Context, p place, spec peer.Spec) (e *ends, err error) {
+func startEnds(ctx context.Context, p place, spec peer.Spec, traces transport.Traces) (e *ends, err error) {
 	e = &ends{}
 	defer func() {
 		if err != nil {
@@ -223,12 +230,12 @@ func startEnds(ctx context.Context, p place, spec peer.Spec) (e *ends, err error
 	defer clientControl.Close()
 	defer serverControl.Close()
 	e.serverLine, e.serverEnded, e.serverWhy, err = startEnd(ctx, p, lab.Server, "server", serverControl,
-		serverOrder{Addr: p.server(), Private: p.private()})
+		serverOrder{Addr: p.server(), Private: p.private(), QlogDir: traces.QlogDir})
 	if err != nil {
 		return e, err
 	}
 	e.line, e.clientEnded, e.clientWhy, err = startEnd(ctx, p, lab.Client, "client", clientControl,
-		clientOrder{Spec: spec, Server: p.server(), Private: p.private()})
+		clientOrder{Spec: spec, Server: p.server(), Private: p.private(), Traces: traces})
 	if err != nil {
 		return e, err
 	}

@@ -16,7 +16,9 @@ import (
 // with the next acknowledgment only, one for one (RFC 6937), which come RTT mod T
 // after a message is due. Over UDP one is missing and none is late.
 func TestOneLoss(t *testing.T) {
-	const tolerance = 5 * time.Millisecond
+	// The kernel's timer of RACK goes by its ticks, of 4 ms on many machines, and
+	// may be one and a part of another late.
+	const tolerance = 10 * time.Millisecond
 	for _, x := range []struct {
 		path      string
 		owd, step time.Duration

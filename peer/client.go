@@ -23,6 +23,7 @@ type ClientConfig struct {
 	Token      string
 	Server     netip.Addr // where the server's sessions listen
 	Private    bool       // see ServerConfig
+	Traces     transport.Traces
 }
 
 // Outcome is what both ends know at the end of a session, or of as much of it
@@ -137,7 +138,7 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	// A path that answers nothing is not waited for longer than for messages.
 	dialling, enough := context.WithTimeoutCause(ctx, r.spec.Patience, errNoAnswer)
 	asked := r.spec.config(r.session.Session)
-	asked.Certificate = r.session.Certificate
+	asked.Certificate, asked.Traces = r.session.Certificate, r.config.Traces
 	conn, err := t.Dial(dialling, netip.AddrPortFrom(r.config.Server, r.session.Port), asked)
 	cause := context.Cause(dialling)
 	enough()

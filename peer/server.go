@@ -27,6 +27,7 @@ type ServerConfig struct {
 	Transports []transport.Transport
 	Addr       netip.Addr     // where sessions listen
 	Private    bool           // this host is the session's alone, so its counters tell of it
+	QlogDir    string         // see transport.Traces; a client cannot ask for it
 	Token      string         // demanded of every request; "" demands none
 	Sessions   int            // at most so many at once; 0 is 16
 	Log        zerolog.Logger // silent if zero
@@ -220,7 +221,9 @@ func (s *Server) open(spec Spec, client string) (*session, error) {
 	if len(s.sessions) >= s.config.Sessions {
 		return nil, fmt.Errorf("the server has its %d sessions; try again later", s.config.Sessions)
 	}
-	if x.listener, err = t.Listen(context.Background(), netip.AddrPortFrom(s.config.Addr, 0), spec.config(x.number)); err != nil {
+	asked := spec.config(x.number)
+	asked.Traces.QlogDir = s.config.QlogDir
+	if x.listener, err = t.Listen(context.Background(), netip.AddrPortFrom(s.config.Addr, 0), asked); err != nil {
 		return nil, err
 	}
 	s.sessions[x.id] = x

@@ -54,9 +54,6 @@ type recorder struct{ *counters }
 // AddProducer gives the recorder itself: it is safe for all.
 func (r recorder) AddProducer() qlogwriter.Recorder { return r }
 
-// SupportsSchemas knows QUIC's events.
-func (recorder) SupportsSchemas(schema string) bool { return schema == qlog.EventSchema }
-
 // Close has nothing to do.
 func (recorder) Close() error { return nil }
 

@@ -20,6 +20,8 @@ type host struct {
 
 	mu    sync.Mutex
 	users int
+
+	tracing sync.WaitGroup // files that are being written
 }
 
 // newHost binds a socket; it has one user.
@@ -87,5 +89,6 @@ func (h *host) release() error {
 	if e := h.udp.Close(); err == nil {
 		err = e
 	}
+	h.tracing.Wait()
 	return err
 }

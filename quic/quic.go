@@ -141,8 +141,14 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 	}
 	l := &Listener{way: t, host: h, certificate: certificate, largest: largest, door: secure.NewDoor[*quicgo.Conn]()}
 	config := t.settings()
+	var tracers []tracer
 	if t.config.EnableDatagrams {
-		h.quic.ConnContext, config.Tracer = withCounters(largest), traceAccepted
+		h.quic.ConnContext = withCounters(largest)
+		tracers = append(tracers, traceAccepted)
+	}
+	if err := h.traceTo(config, c.Traces, tracers); err != nil {
+		_ = h.release()
+		return nil, err
 	}
 	if l.quic, err = h.quic.Listen(identity, config); err == nil {
 		err = h.setBuffers(c)
@@ -180,9 +186,19 @@ func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Co
 	}
 	config := t.settings()
 	var counts *counters
+	var tracers []tracer
 	if config.EnableDatagrams {
 		counts = &counters{largest: largest}
-		config.Tracer = counts.trace
+		tracers = append(tracers, counts.trace)
+	}
+	logged, err := secure.KeyLog(identity, c.Traces.KeyLog)
+	if err == nil {
+		defer logged()
+		err = h.traceTo(config, c.Traces, tracers)
+	}
+	if err != nil {
+		_ = h.release()
+		return nil, err
 	}
 	session, err := h.quic.Dial(ctx, net.UDPAddrFromAddrPort(addr), identity, config)
 	secured := clock.Now()

@@ -43,6 +43,11 @@ func (t TLS) Dial(ctx context.Context, addr netip.AddrPort, c transport.Config) 
 	if err != nil {
 		return nil, err
 	}
+	logged, err := secure.KeyLog(config, c.Traces.KeyLog)
+	if err != nil {
+		return nil, err
+	}
+	defer logged() // TLS 1.3 has all its secrets when the handshake is done
 	plain, err := dial(ctx, network, addr, c)
 	if err != nil {
 		return nil, err

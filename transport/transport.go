@@ -39,7 +39,16 @@ type Config struct {
 	// Certificate is the server's (DER): a client of an encrypted transport trusts
 	// that one alone. Others leave it aside.
 	Certificate []byte
+	Traces      Traces
 	Session     uint64 // the session that messages carry; a datagram of another one is not ours. 0: any is
+}
+
+// Traces are files that an encrypted transport writes of this end, for those who
+// look into its packets. The zero value writes none, and so do transports that
+// have no such thing.
+type Traces struct {
+	QlogDir string // QUIC's events, a file for each connection (for qvis)
+	KeyLog  string // the file that secrets are added to (for Wireshark)
 }
 
 // Properties say what a transport promises.

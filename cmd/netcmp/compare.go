@@ -83,7 +83,7 @@ func (p *program) compare(c *cli.Context) (err error) {
 	if !known {
 		return usagef("--format %q is unknown; known: %s", format, formatNames)
 	}
-	base, err := commonFrom(c, "tcp") // whichever: each arm is looked at by itself
+	base, err := commonFrom(c, c.String("protos"))
 	if err != nil {
 		return err
 	}

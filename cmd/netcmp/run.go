@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +28,7 @@ const (
 )
 
 // outputFlags do not change what is measured.
-var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect", "records", "html"}
+var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect", "records", "html", "qlog", "keylog"}
 
 // experimentFlags are those of run that are not the path's.
 func experimentFlags() []cli.Flag {
@@ -56,6 +58,8 @@ func experimentFlags() []cli.Flag {
 		&cli.StringFlag{Name: "out", Usage: "append the result document to `FILE`, on one line", Category: outputCategory},
 		&cli.StringFlag{Name: "records", Usage: "write what became of each message to `FILE`, a row each (CSV)", Category: outputCategory},
 		&cli.StringFlag{Name: "html", Usage: "write the report as one page to `FILE`", Category: outputCategory},
+		&cli.StringFlag{Name: "qlog", Usage: "write QUIC's events into `DIR`, a file for each connection and end (qvis)", Category: outputCategory},
+		&cli.StringFlag{Name: "keylog", Usage: "add the secrets of tls and QUIC to `FILE` (Wireshark)", Category: outputCategory},
 		&cli.BoolFlag{Name: "quiet", Usage: "no text and no progress", Category: outputCategory},
 		&cli.StringSliceFlag{Name: "expect", Usage: "a condition, as 'delivery.ratio>=0.99'; if it does not hold, exit 4; repeatable", Category: outputCategory},
 	}
@@ -152,7 +156,21 @@ func configFrom(c *cli.Context) (x experiment.Config, err error) {
 	return x, nil
 }
 
-// commonFrom makes an experiment over a protocol, not yet looked at as a whole.
+// traceable says whether any of the protocols writes the files that are asked for.
+func traceable(c *cli.Context, protos []string) error {
+	quic := slices.ContainsFunc(protos, func(p string) bool { return strings.HasPrefix(strings.TrimSpace(p), "quic") })
+	tls := slices.ContainsFunc(protos, func(p string) bool { return strings.TrimSpace(p) == "tls" })
+	switch {
+	case c.String("qlog") != "" && !quic:
+		return usagef("--qlog is QUIC's own log: it takes quic, quic-streams or quic-datagram")
+	case c.String("keylog") != "" && !quic && !tls:
+		return usagef("--keylog keeps the secrets of encryption: it takes tls, quic, quic-streams or quic-datagram")
+	}
+	return nil
+}
+
+// commonFrom makes an experiment over one protocol or several, not yet looked at
+// as a whole.
 func commonFrom(c *cli.Context, proto string) (x experiment.Config, err error) {
 	if x.Seed, err = seedFrom(c); err != nil {
 		return x, err
@@ -168,6 +186,20 @@ func commonFrom(c *cli.Context, proto string) (x experiment.Config, err error) {
 	x.Path, x.PathDefault, x.Fate, x.Changes = p.path, p.byDefault, p.fate, p.changes
 	if x.Engine, err = engineFrom(c); err != nil {
 		return x, err
+	}
+	if err := traceable(c, strings.Split(proto, ",")); err != nil {
+		return x, err
+	}
+	// The ends are processes of their own.
+	for _, f := range []struct {
+		flag string
+		into *string
+	}{{"qlog", &x.Traces.QlogDir}, {"keylog", &x.Traces.KeyLog}} {
+		if name := c.String(f.flag); name != "" {
+			if *f.into, err = filepath.Abs(name); err != nil {
+				return x, err
+			}
+		}
 	}
 	x.Connect, x.Token = c.String("connect"), c.String("token")
 	if x.Connect != "" && c.IsSet("engine") {

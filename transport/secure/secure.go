@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"os"
 	"time"
 )
 
@@ -46,6 +47,20 @@ func Server() (config *tls.Config, certificate []byte, err error) {
 		// Tickets are bytes that the experiment did not send.
 		SessionTicketsDisabled: true,
 	}, certificate, nil
+}
+
+// KeyLog makes a client add its secrets to a file, in the form that Wireshark
+// reads (SSLKEYLOGFILE, RFC 9850). The file is closed by close; "" is none.
+func KeyLog(c *tls.Config, name string) (close func(), err error) {
+	if name == "" {
+		return func() {}, nil
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("key log: %w", err)
+	}
+	c.KeyLogWriter = f
+	return func() { _ = f.Close() }, nil
 }
 
 // errNoCertificate is of a client that was not told whom to trust.
