@@ -27,6 +27,19 @@ var formats = map[string]func(io.Writer, *result.Comparison, report.Options) err
 	"html": func(w io.Writer, x *result.Comparison, _ report.Options) error { return report.HTML(w, x) },
 }
 
+// formatFrom is the form that the flags ask for.
+func formatFrom(c *cli.Context) (name string, show func(io.Writer, *result.Comparison, report.Options) error, err error) {
+	name = c.String("format")
+	if c.Bool("json") {
+		name = "json"
+	}
+	show, known := formats[name]
+	if !known {
+		err = usagef("--format %q is unknown; known: %s", name, formatNames)
+	}
+	return name, show, err
+}
+
 const formatNames = "text, json, markdown, csv, html"
 
 // comparing are the flags that one trial does not have.
@@ -75,13 +88,9 @@ func armExpects(texts []string, arms []compare.Arm) ([]armExpect, error) {
 }
 
 func (p *program) compare(c *cli.Context) (err error) {
-	format := c.String("format")
-	if c.Bool("json") {
-		format = "json"
-	}
-	show, known := formats[format]
-	if !known {
-		return usagef("--format %q is unknown; known: %s", format, formatNames)
+	_, show, err := formatFrom(c)
+	if err != nil {
+		return err
 	}
 	base, err := commonFrom(c, c.String("protos"))
 	if err != nil {

@@ -27,13 +27,9 @@ func (p *program) reportCommand() *cli.Command {
 }
 
 func (p *program) report(c *cli.Context) error {
-	format := c.String("format")
-	if c.Bool("json") {
-		format = "json"
-	}
-	show, known := formats[format]
-	if !known {
-		return usagef("--format %q is unknown; known: %s", format, formatNames)
+	format, show, err := formatFrom(c)
+	if err != nil {
+		return err
 	}
 	if !c.Args().Present() {
 		return usagef("which results? give the names of files (--out FILE wrote them), or - for standard input")

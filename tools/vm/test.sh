@@ -56,8 +56,8 @@ for who in root user; do
 	flags=()
 	if [ "$who" = user ]; then flags=(--user); fi
 	code=0
-	tools/vm/vm.sh run ${flags[@]+"${flags[@]}"} --timeout 540 --add "$work/tests" --add "$work/$who.sh:/work/$who.sh" \
-		-- bash "/work/$who.sh" || code=$?
+	tools/vm/vm.sh run ${flags[@]+"${flags[@]}"} --timeout 540 --add "$work/tests" --add "$work/$who.sh:/guest/$who.sh" \
+		-- bash "/guest/$who.sh" || code=$?
 	if [ "$code" -eq 77 ]; then
 		exit 0 # vm.sh has said why
 	fi

@@ -6,8 +6,8 @@
 #	                   [--timeout SECONDS] [--] COMMAND...
 #	tools/vm/vm.sh prepare
 #
-# --add puts a file or folder of this machine into the guest (/work/NAME, or
-# PATH); the command runs in /work, as root, or with --user as an ordinary user.
+# --add puts a file or folder of this machine into the guest (/guest/NAME, or
+# PATH); the command runs in /guest, as root, or with --user as an ordinary user.
 # What it leaves in /out comes back into FOLDER. Its output is ours, and so is
 # its exit code. 77: skipped, since the parts cannot be had here.
 set -euo pipefail
@@ -92,7 +92,7 @@ install_program() {
 # build_guest makes everything but the kernel and its modules.
 build_guest() {
 	local root=$1 program
-	mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,usr/lib,proc,sys,dev,tmp,run,etc,root,home/tester,work,out,lib64}
+	mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,usr/lib,proc,sys,dev,tmp,run,etc,root,home/tester,guest,out,lib64}
 	chmod 1777 "$root/tmp" "$root/out"
 	cp /bin/busybox "$root/bin/busybox"
 	for program in $(/bin/busybox --list); do
@@ -136,8 +136,8 @@ ip link set lo up
 hostname vm
 stty -F /dev/ttyS1 raw -echo 2>/dev/null
 . /command.env
-chown -R "$RUN_AS:$RUN_AS" /out /work /home/tester
-cd /work
+chown -R "$RUN_AS:$RUN_AS" /out /guest /home/tester
+cd /guest
 code=0
 if [ "$RUN_AS" = 0 ]; then
 	bash /command >/dev/ttyS1 2>&1 </dev/null || code=$?
@@ -176,7 +176,7 @@ run() {
 	local root=$work/root a from to
 	build_guest "$root"
 	for a in ${adds[@]+"${adds[@]}"}; do
-		from=${a%%:*} to=/work/$(basename "${a%%:*}")
+		from=${a%%:*} to=/guest/$(basename "${a%%:*}")
 		case $a in *:*) to=${a#*:} ;; esac
 		mkdir -p "$root$(dirname "$to")"
 		cp -rL "$from" "$root$to"
