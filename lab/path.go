@@ -266,21 +266,33 @@ type hostThread struct {
 func newHostThread() (*hostThread, error) {
 	t := &hostThread{work: make(chan func())}
 	made := make(chan error)
-	go func() {
-		// Never unlocked: the thread belongs to the namespace.
-		runtime.LockOSThread()
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			t.namespace, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		}
-		made <- err
-		if err == nil {
-			for f := range t.work {
-				f()
-			}
-		}
-	}()
+	go t.live(made)
 	return t, <-made
+}
+
+// live makes the host and does its work until there is no more.
+func (t *hostThread) live(made chan<- error) {
+	// Never unlocked: the thread belongs to the namespace.
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// The first thread's namespace is the process's own for all who look at
+		// /proc: it is held here until another one is found.
+		other := make(chan error)
+		go t.live(other)
+		made <- <-other
+		runtime.UnlockOSThread()
+		return
+	}
+	err := unix.Unshare(unix.CLONE_NEWNET)
+	if err == nil {
+		t.namespace, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
+	made <- err
+	if err == nil {
+		for f := range t.work {
+			f()
+		}
+	}
 }
 
 // do runs f in the host's namespace.
