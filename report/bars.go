@@ -69,66 +69,70 @@ type part struct {
 	of          func(*result.Document) *int64
 }
 
-// partsChart draws figures of each arm: from the one before to the next where
-// they are sums, each from nothing where they are not. What the bar has at its
-// end, the last part or the sum, is said first.
-func partsChart(x *result.Comparison, d chartData, sum bool, parts []part) chartData {
+// partsChart draws figures of each arm in one bar. Where whole names a metric of
+// the comparison, the parts are of that, one after the other; else each reaches
+// from the beginning, past the one before it. The whole, or the last part, is
+// said first.
+func partsChart(x *result.Comparison, d chartData, whole string, parts []part) chartData {
 	d.Columns = []string{""}
 	for _, p := range parts {
 		d.Columns = append(d.Columns, p.name)
 	}
-	if sum {
+	if whole != "" {
 		d.Columns = append(d.Columns, "together")
 	}
 	most := 0.0
-	values := map[string][]float64{} // −1: not measured
-	ends := map[string]float64{}
+	values := map[string][]float64{} // those of the parts, and the whole; −1: not measured
 	for _, arm := range x.Plan.Arms {
 		for _, p := range parts {
 			v, ok := medianOfTrials(x, arm, p.of)
 			if !ok {
 				v = -1
-			} else if sum {
-				ends[arm] += v
-			} else {
-				ends[arm] = max(ends[arm], v)
 			}
 			values[arm] = append(values[arm], v)
 		}
-		most = max(most, ends[arm])
+		if whole != "" {
+			v, ok := medianOf(x, whole, arm)
+			if !ok {
+				v = -1
+			}
+			values[arm] = append(values[arm], v)
+		}
+		most = max(most, slices.Max(values[arm]))
 	}
-	if most == 0 {
+	if most <= 0 {
 		return d
 	}
 	drawing := bars(x, func(c *canvas, arm string, y float64) string {
 		row := []string{arm}
 		var said []string
-		from := 0.0
+		from, last := 0.0, len(values[arm])-1
 		for i, v := range values[arm] {
-			if v < 0 {
+			switch {
+			case v < 0:
 				row = append(row, unknown)
 				continue
-			}
-			row = append(row, Duration(int64(v)))
-			if sum || i < len(parts)-1 {
+			case i == last:
+				said = slices.Insert(said, 0, Duration(int64(v)))
+			default:
 				said = append(said, parts[i].words+" "+Duration(int64(v)))
 			}
-			if to := v; sum {
-				c.bar(from/most, (from+to)/most, y, parts[i].shade, filled(colour(x, arm)))
-				from += to
-			} else {
-				c.bar(from/most, to/most, y, parts[i].shade, filled(colour(x, arm)))
-				from = max(from, to)
+			row = append(row, Duration(int64(v)))
+			if i == len(parts) {
+				break
 			}
-		}
-		if sum {
-			row = append(row, Duration(int64(ends[arm])))
+			to := v
+			if whole != "" {
+				to += from
+			}
+			c.bar(from/most, min(to/most, 1), y, parts[i].shade, filled(colour(x, arm)))
+			from = max(from, to)
 		}
 		d.Rows = append(d.Rows, row)
-		if ends[arm] == 0 {
+		if len(said) == 0 {
 			return notMeasured
 		}
-		return strings.Join(append([]string{Duration(int64(ends[arm]))}, said...), ", ")
+		return strings.Join(said, ", ")
 	})
 	d.Figures = []figureData{{Drawing: drawing}}
 	return d
@@ -137,19 +141,19 @@ func partsChart(x *result.Comparison, d chartData, sum bool, parts []part) chart
 func setupChart(x *result.Comparison) chartData {
 	return partsChart(x, chartData{
 		ID: "setup", Title: "Until the first message",
-		Text: "From the beginning of the connection until it stood (solid), was secret (paler), and the first message was there (palest): medians of the trials.",
-	}, false, []part{
+		Text: "From the beginning of the connection until it stood (solid), was encrypted (paler), and the first message was there (palest): medians of the trials.",
+	}, "", []part{
 		{"connected", "connected", "bar", func(d *result.Document) *int64 { return d.Setup.ConnectNS }},
-		{"secret", "secret", "half", func(d *result.Document) *int64 { return d.Setup.SecureNS }},
-		{"first message", "", "pale", func(d *result.Document) *int64 { return d.Setup.FirstMessageNS }},
+		{"encrypted", "encrypted", "half", func(d *result.Document) *int64 { return d.Setup.SecureNS }},
+		{"first message", "first message", "pale", func(d *result.Document) *int64 { return d.Setup.FirstMessageNS }},
 	})
 }
 
 func costChart(x *result.Comparison) chartData {
 	return partsChart(x, chartData{
 		ID: "cpu", Title: "Processor time a message",
-		Text: "User and system time of the sender (solid) and the receiver (paler), without what punctuality costs: medians of the trials.",
-	}, true, []part{
+		Text: "User and system time of the sender (solid) and the receiver (paler), without what punctuality costs: medians of the trials, each by itself.",
+	}, "cpu_per_message_ns", []part{
 		{"sender", "sending", "bar", func(d *result.Document) *int64 { return d.Cost.SenderCPUPerMessageNS }},
 		{"receiver", "receiving", "half", func(d *result.Document) *int64 { return d.Cost.ReceiverCPUPerMessageNS }},
 	})

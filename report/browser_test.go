@@ -87,6 +87,17 @@ func TestPageInBrowser(t *testing.T) {
 	if eval[bool](b, `[...document.querySelectorAll("figure.live > svg")].some(s => s.checkVisibility())`) {
 		t.Error("a drawing is to be seen beside the chart that stands in for it")
 	}
+	// Each trial's points have its own colour, which the SVG has, too.
+	for i := range 2 {
+		n := eval[int](b, fmt.Sprintf(`(() => { const c = document.querySelector("#stairs-%d canvas"), want = %q;
+			const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data; let n = 0;
+			const hex = v => v.toString(16).padStart(2, "0");
+			for (let i = 0; i < d.length; i += 4) if ("#" + hex(d[i]) + hex(d[i+1]) + hex(d[i+2]) === want && d[i+3] > 200) n++;
+			return n; })()`, i, accents[i]))
+		if n < 98 {
+			t.Errorf("%d pixels of %d have the colour of their trial", n, i)
+		}
+	}
 	if got := eval[string](b, `document.querySelector("#stairs-1 figcaption").textContent`); got != "udp: 98 came, 2 never" {
 		t.Errorf("the caption is %q", got)
 	}
@@ -214,6 +225,11 @@ func TestPageInBrowser(t *testing.T) {
 		}
 	}
 	b.t = t
+	// On paper the drawings stand there, sharp and in light colours.
+	b.call("Emulation.setEmulatedMedia", map[string]any{"media": "print"}, nil)
+	if n := eval[int](b, `[...document.querySelectorAll("figure > svg")].filter(s => s.checkVisibility() && !s.parentElement.querySelector(".plot")?.checkVisibility()).length`); n != 9 {
+		t.Errorf("on paper %d drawings are to be seen", n)
+	}
 	b.content(url)
 }
 
@@ -319,8 +335,9 @@ func place(b *browser, figure string, at, number float64, x *result.Comparison) 
 	end, count := 0.0, 0.0
 	for _, d := range x.Trials {
 		for i, planned := range d.Messages.PlannedNS {
-			end, count = max(end, float64(planned+max(d.Messages.DelayNS[i], 0))), max(count, float64(i))
+			end = max(end, float64(planned+max(d.Messages.DelayNS[i], 0)))
 		}
+		count = max(count, float64(len(d.Messages.DelayNS)))
 	}
 	r := plotBox(b, figure)
 	return r.x + r.w*at/end, r.y + r.h*(1-number/count)

@@ -176,42 +176,40 @@ func laterChart(x *result.Comparison) chartData {
 	return d
 }
 
-// overTimeChart is how many messages came in each interval of one trial.
+// overTimeChart is how many messages came in each interval of one trial: as fine
+// as can be read where each message's time is known, else as the document has it.
 func overTimeChart(x *result.Comparison) chartData {
-	d := chartData{
-		ID: "time", Title: "Delivered over time",
-		Text:    "Messages a second, by interval, of the first trial of each.",
-		Columns: []string{"from"},
-	}
+	d := chartData{ID: "time", Title: "Delivered over time", Columns: []string{"from"}}
 	const fewestIntervals = 3
-	s := curveSet{xUnit: timeUnit, yUnit: rateUnit, steps: true, lead: "at"}
+	s := curveSet{xUnit: timeUnit, yUnit: rateUnit, steps: true, lead: "from"}
 	end, most := 0.0, 0.0
+	width := arrivalInterval(x)
 	var words []string
 	for _, arm := range x.Plan.Arms {
-		i := slices.IndexFunc(x.Trials, func(t *result.Document) bool { return t.Trial != nil && t.Trial.Arm == arm })
-		if i < 0 || len(x.Trials[i].Intervals) < fewestIntervals {
-			continue
-		}
-		intervals := x.Trials[i].Intervals
-		width := float64(intervals[1].AtNS - intervals[0].AtNS)
-		if width <= 0 {
-			continue
-		}
 		k := curve{arm: arm, colour: colour(x, arm)}
-		least, greatest := math.Inf(1), 0.0
-		for _, v := range intervals {
-			rate := float64(v.Delivered) / width * 1e9
-			k.points = append(k.points, point{float64(v.AtNS), rate})
-			least, greatest = min(least, rate), max(greatest, rate)
+		if t := shown(x, arm); width > 0 && t != nil {
+			k.points = arrivalRates(t.Messages, width)
+		} else if i := slices.IndexFunc(x.Trials, func(t *result.Document) bool { return t.Trial != nil && t.Trial.Arm == arm }); width == 0 && i >= 0 {
+			k.points = intervalRates(x.Trials[i].Intervals)
 		}
-		end, most = max(end, float64(intervals[len(intervals)-1].AtNS)+width), max(most, greatest)
-		k.points = append(k.points, point{float64(intervals[len(intervals)-1].AtNS) + width, 0})
+		if len(k.points) <= fewestIntervals {
+			continue
+		}
+		least, greatest := math.Inf(1), 0.0
+		for _, p := range k.points[:len(k.points)-1] {
+			least, greatest = min(least, p.y), max(greatest, p.y)
+		}
+		end, most = max(end, k.points[len(k.points)-1].x), max(most, greatest)
 		s.curves = append(s.curves, k)
 		d.Columns = append(d.Columns, arm)
 		words = append(words, arm+" between "+Rate(least)+" and "+Rate(greatest))
 	}
 	if len(s.curves) == 0 || most == 0 {
 		return d
+	}
+	d.Text = "Messages a second that came, by interval, of the first trial of each."
+	if width > 0 {
+		d.Text = "Messages a second that came, in each " + ExactDuration(width) + " of the first trial of each."
 	}
 	s.x, s.y = scale{low: 0, high: end}, scale{low: 0, high: most * 1.05}
 	s.words = "Messages a second over time: " + strings.Join(words, ", ")
@@ -220,7 +218,63 @@ func overTimeChart(x *result.Comparison) chartData {
 	return d
 }
 
-// mostIntervals bounds the rows of a table.
+// arrivalInterval is a round time of which a page's longest trial has about as
+// many as a table may have rows; 0 where the times are not known of every arm.
+func arrivalInterval(x *result.Comparison) int64 {
+	var end int64
+	for _, arm := range x.Plan.Arms {
+		t := shown(x, arm)
+		if t == nil {
+			return 0
+		}
+		for i, planned := range t.Messages.PlannedNS {
+			end = max(end, planned+t.Messages.DelayNS[i])
+		}
+	}
+	all := scale{low: 0, high: float64(end)}.ticks(mostIntervals)
+	if len(all) < 2 {
+		return 0
+	}
+	return int64(math.Round(all[1]))
+}
+
+// arrivalRates are the messages a second of each interval; the last point is
+// where they end.
+func arrivalRates(m *result.Messages, width int64) []point {
+	var counts []int
+	for i, planned := range m.PlannedNS {
+		if planned < 0 || m.DelayNS[i] < 0 {
+			continue
+		}
+		at := int((planned + m.DelayNS[i]) / width)
+		for len(counts) <= at {
+			counts = append(counts, 0)
+		}
+		counts[at]++
+	}
+	var all []point
+	for i, n := range counts {
+		all = append(all, point{float64(int64(i) * width), float64(n) / float64(width) * 1e9})
+	}
+	return append(all, point{float64(int64(len(counts)) * width), 0})
+}
+
+func intervalRates(intervals []result.Interval) []point {
+	if len(intervals) < 2 {
+		return nil
+	}
+	width := float64(intervals[1].AtNS - intervals[0].AtNS)
+	if width <= 0 {
+		return nil
+	}
+	var all []point
+	for _, v := range intervals {
+		all = append(all, point{float64(v.AtNS), float64(v.Delivered) / width * 1e9})
+	}
+	return append(all, point{float64(intervals[len(intervals)-1].AtNS) + width, 0})
+}
+
+// mostIntervals bounds the intervals of a drawing, and the rows of a table.
 const mostIntervals = 60
 
 // rows are the curves as a table, of not more than so many rows: beyond that

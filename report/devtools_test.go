@@ -50,7 +50,7 @@ func startBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const patience = time.Minute // of the whole test; nothing in it takes a second
+	const patience = time.Minute                                       // of the whole test; nothing in it takes a second
 	ctx, cancel := context.WithTimeout(context.Background(), patience) // t's ends before the browser is closed
 	cmd := exec.CommandContext(ctx, program, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
 		"--user-data-dir="+filepath.Join(t.TempDir(), "profile"), "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",

@@ -80,8 +80,8 @@ type tableRow struct {
 }
 
 type tableCell struct {
-	Text string
-	Best bool
+	Text, Spread string
+	Best         bool
 }
 
 // HTML writes a comparison, or a run that stands alone in one, as a page: one
@@ -167,7 +167,8 @@ func htmlTable(x *result.Comparison) []tableRow {
 		r := tableRow{Name: FigureName(metric)}
 		for _, arm := range x.Plan.Arms {
 			text, best := strings.CutSuffix(cell(x, metric, arm), " *")
-			r.Cells = append(r.Cells, tableCell{text, best})
+			text, spread, _ := strings.Cut(text, " ±")
+			r.Cells = append(r.Cells, tableCell{text, spread, best})
 		}
 		rows = append(rows, r)
 	}

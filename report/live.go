@@ -19,7 +19,7 @@ type liveChart struct {
 	At     deltas      `json:"at,omitempty"`
 	Curves []liveCurve `json:"curves,omitempty"`
 
-	Colour  int        `json:"colour,omitempty"`
+	Colour  int        `json:"colour"`
 	Planned deltas     `json:"planned,omitempty"`
 	Delay   deltas     `json:"delay,omitempty"`
 	Held    [][2]int64 `json:"held,omitempty"`

@@ -99,7 +99,7 @@
         { stroke: paint("faint"), width: 0.8, pointless: true },
       ],
       legend: [[1], [2], [3]],
-      value: i => order[i],
+      value: (i, u) => u.series[delay[order[i]] === null ? 2 : 1].show ? order[i] : undefined,
       read: i => {
         const n = order[i], due = `message ${n}: due at ${instant(planned[n])}, `;
         return due + (delay[n] === null ? "never came"
@@ -164,7 +164,9 @@
         for (let j = step < 0 ? i : i + 1; j >= from && j <= to; j += step) {
           const dx = u.valToPos(at[j], "x") - left;
           if (Math.abs(dx) >= least) break;
-          const away = Math.hypot(dx, u.valToPos(kind.value(j), "y") - top);
+          const value = kind.value(j, u);
+          if (value === undefined) continue;
+          const away = Math.hypot(dx, u.valToPos(value, "y") - top);
           if (away < least) [best, least] = [j, away];
         }
       return best;
@@ -190,7 +192,7 @@
         y: { distr: chart.y.log ? 3 : 1, range: (_, low, high) =>
           single && zoomed && low !== null ? [low - 1, high + 1] : [chart.y.low, chart.y.high] },
       },
-      axes: [axis(2, chart.x, 6, 28), axis(3, chart.y, 5, 52)],
+      axes: [axis(2, chart.x, 8, 28), axis(3, chart.y, 5, 52)],
       series: [{}, ...kind.series.map(s => ({ points: { show: false }, ...s }))],
       bands: kind.bands,
       cursor: {
@@ -230,7 +232,7 @@
         const { min, max } = u.scales.x, near = at[picked ?? Math.round((from + to) / 2)], x = chart.x;
         const [go, back] = x.log ? [Math.log, Math.exp] : [v => v, v => v];
         const half = (go(max) - go(min)) * factor / 2;
-        u.setScale("x", { min: Math.max(back(go(near) - half) || 0, x.low), max: Math.min(back(go(near) + half), x.high) });
+        u.setScale("x", { min: Math.max(back(go(near) - half), x.low), max: Math.min(back(go(near) + half), x.high) });
       } else return;
       e.preventDefault();
     });

@@ -124,8 +124,9 @@ func stairsChart(x *result.Comparison) chartData {
 		}
 		s := newStairs(x, arm, t)
 		for _, p := range slices.Concat(s.came, s.lost) {
-			end, count = max(end, p.x), max(count, p.y)
+			end = max(end, p.x)
 		}
+		count = max(count, float64(len(s.delay)))
 		all = append(all, s)
 		d.Rows = append(d.Rows, s.row)
 	}
