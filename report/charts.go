@@ -59,7 +59,11 @@ func (s *curveSet) into(d *chartData) {
 			band = append(band, p)
 		}
 		c.line(band, false, "band", filled(k.colour))
-		c.line(k.points, s.steps, "curve", stroked(k.colour))
+		points := k.points
+		if i := slices.IndexFunc(points, func(p point) bool { return p.y <= 0 }); s.y.log && i >= 0 {
+			points = points[:i+1] // it leaves the drawing through its floor
+		}
+		c.line(points, s.steps, "curve", stroked(k.colour))
 		d.Legend = append(d.Legend, legendItem{k.arm, sample("curve", stroked(k.colour))})
 	}
 	d.Figures = []figureData{{Drawing: c.done(s.words), Live: s.live()}}

@@ -60,8 +60,8 @@
   };
 
   // What uPlot draws at each point of a series, in place of a line.
-  const marks = (size, draw) => (u, series, from, to) => {
-    const path = new Path2D(), r = size * devicePixelRatio / 2;
+  const marks = draw => (u, series, from, to) => {
+    const path = new Path2D(), r = 3 * devicePixelRatio;
     for (let i = from; i <= to; i++)
       if (u.data[series][i] != null)
         draw(path, u.valToPos(u.data[0][i], "x", true), u.valToPos(u.data[series][i], "y", true), r);
@@ -94,8 +94,8 @@
     return {
       data: [order.map(arrived), order.map(n => delay[n] === null ? null : n), order.map(n => delay[n] === null ? n : null), due],
       series: [
-        { stroke: paint(`a${chart.colour}`), width: 2.5, cap: "round", paths: marks(0, dot) },
-        { stroke: paint("bad"), width: 1.4, paths: marks(6, cross) },
+        { stroke: paint(`a${chart.colour}`), width: numbers.length > 400 ? 2.5 : 4, cap: "round", paths: marks(dot) },
+        { stroke: paint("bad"), width: 1.4, paths: marks(cross) },
         { stroke: paint("faint"), width: 0.8, pointless: true },
       ],
       legend: [[1], [2], [3]],

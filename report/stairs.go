@@ -130,6 +130,7 @@ func stairsChart(x *result.Comparison) chartData {
 		all = append(all, s)
 		d.Rows = append(d.Rows, s.row)
 	}
+	end = math.Ceil(end/1e3)*1e3 + 1e3 // not below what the times are when they are rounded
 	for _, s := range all {
 		c := newCanvas(stairWidth, stairHeight, scale{low: 0, high: end}, scale{low: 0, high: count})
 		c.axes(timeUnit.words, countUnit.words)

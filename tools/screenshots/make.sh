@@ -22,7 +22,7 @@ picture() {
 
 bin/netcmp compare --protos tcp,tls,udp,quic,quic-streams,quic-datagram --congestion reno \
 	--loss 1% --delay 20ms --count 1500 --repeat 6 --seed 2026 --quiet --html "$scratch/comparison.html"
-picture "$scratch/comparison.html" 1000,3400 docs/comparison.png
+picture "$scratch/comparison.html" 1000,2840 docs/comparison.png
 
 bin/netcmp compare --protos tcp,udp --congestion reno --netem-up 'delay 25ms loss list 40' --netem-down 'delay 25ms' \
 	--count 80 --rate-messages 50 --repeat 6 --seed 2026 --quiet --html docs/oneloss.html
