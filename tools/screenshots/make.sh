@@ -26,4 +26,4 @@ picture "$scratch/comparison.html" 1000,2840 docs/comparison.png
 
 bin/netcmp compare --protos tcp,udp --congestion reno --netem-up 'delay 25ms loss list 40' --netem-down 'delay 25ms' \
 	--count 80 --rate-messages 50 --repeat 6 --seed 2026 --quiet --html docs/oneloss.html
-picture "$PWD/docs/oneloss.html" 1000,1020 docs/oneloss.png
+picture "$PWD/docs/oneloss.html" 1000,1100 docs/oneloss.png
