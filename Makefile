@@ -65,7 +65,7 @@ fidelity: ## the emulator held against the kernel's netem, in a virtual machine 
 	tools/vm/fidelity.sh
 
 .PHONY: screenshots
-screenshots: build ## docs/comparison.png, the page of a comparison (three minutes; needs Chromium)
+screenshots: build ## the pages of docs/ and their pictures (three minutes; needs Chromium)
 	tools/screenshots/make.sh
 
 .PHONY: cover

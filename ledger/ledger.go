@@ -113,10 +113,10 @@ func (l *Ledger) Arrive(number uint64, planned, sent, at int64, size int) {
 		l.density.arrive(number, l.next-1, &l.seen)
 	}
 	l.neighbours.arrive(number, d)
-	l.stall.arrive(sent, at)
+	held := l.stall.arrive(sent, at)
 	l.deadlines.arrive(d)
 	l.timeline.arrive(planned, at, d, where, size)
-	l.messages.arrive(number, planned, d)
+	l.messages.arrive(number, planned, d, held)
 }
 
 // Damaged enters a message whose checksum failed. It is lost (RFC 7680: a

@@ -1,18 +1,23 @@
 package ledger
 
-import "netcmp/result"
+import (
+	"slices"
+
+	"netcmp/result"
+)
 
 // messages keeps each message's times, for who wants to see them one by one.
 type messages struct {
 	wanted         bool
 	start          int64
 	planned, delay []int64
+	held           [][2]int64 // runs of numbers; one that is held comes in order
 }
 
 // unknownTime is what stands for a message that has not come.
 const unknownTime = -1
 
-func (m *messages) arrive(number uint64, planned, delay int64) {
+func (m *messages) arrive(number uint64, planned, delay int64, held bool) {
 	if !m.wanted || number >= result.MaxMessages {
 		return
 	}
@@ -21,6 +26,13 @@ func (m *messages) arrive(number uint64, planned, delay int64) {
 	}
 	// A message that comes before its time has a broken clock, and no delay.
 	m.planned[number], m.delay[number] = planned-m.start, max(delay, 0)
+	switch last, n := len(m.held)-1, int64(number); {
+	case !held:
+	case last >= 0 && m.held[last][1] == n-1:
+		m.held[last][1] = n
+	default:
+		m.held = append(m.held, [2]int64{n, n})
+	}
 }
 
 // report tells of all numbers below sent; it is nil where nobody wants it.
@@ -29,7 +41,7 @@ func (m *messages) report(sent int64) *result.Messages {
 		return nil
 	}
 	n := min(sent, result.MaxMessages)
-	r := &result.Messages{PlannedNS: make([]int64, n), DelayNS: make([]int64, n)}
+	r := &result.Messages{PlannedNS: make([]int64, n), DelayNS: make([]int64, n), Held: slices.Clone(m.held)}
 	for i := range n {
 		r.PlannedNS[i], r.DelayNS[i] = unknownTime, unknownTime
 	}

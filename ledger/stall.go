@@ -63,25 +63,27 @@ func newStall(ordered bool) stall {
 	return s
 }
 
-func (s *stall) arrive(sent, at int64) {
+// arrive says whether the message was held.
+func (s *stall) arrive(sent, at int64) (held bool) {
 	if s.ordered {
-		s.follow(sent, at)
+		held = s.follow(sent, at)
 	}
 	if !s.arrived {
 		s.arrived, s.last = true, at
-		return
+		return held
 	}
 	s.silence = max(s.silence, at-s.last)
 	s.quiet = true
 	s.last = max(s.last, at)
+	return held
 }
 
 // follow tells late, held and free messages apart.
-func (s *stall) follow(sent, at int64) {
+func (s *stall) follow(sent, at int64) (held bool) {
 	transit := clamp(at-sent, maxDelay)
 	if !s.arrived {
 		s.usual, s.transit = transit, transit
-		return
+		return false
 	}
 	above := transit - s.usual
 	switch since := at - s.lateAt; {
@@ -89,6 +91,7 @@ func (s *stall) follow(sent, at int64) {
 		s.behind, s.lateAt, s.lateSent, s.released = true, at, sent, 1
 	case s.behind && above > heldMin && since < (sent-s.lateSent)/2:
 		s.held.record(above)
+		held = true
 		s.released++
 		s.releasedMax = max(s.releasedMax, s.released)
 	case s.behind && above > heldMin && since < heldMin:
@@ -100,6 +103,7 @@ func (s *stall) follow(sent, at int64) {
 		s.usual += above
 	}
 	s.transit = transit
+	return held
 }
 
 func (s *stall) report() *result.Stall {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -25,7 +26,7 @@ func TestHeldBehindOneLoss(t *testing.T) {
 	} {
 		rtt := 2 * c.owd
 		late := c.owd + rtt + min(3*c.period, max(c.period, rtt/4))
-		l := New(Config{Ordered: true})
+		l := New(Config{Ordered: true, Messages: true})
 		ordered(l, 4000, c.period, func(n int) int64 {
 			if n == 30 {
 				return late
@@ -37,9 +38,13 @@ func TestHeldBehindOneLoss(t *testing.T) {
 		for j := int64(1); late-j*c.period-c.owd > heldMin; j++ {
 			waits = append([]int64{late - j*c.period - c.owd}, waits...)
 		}
-		s := l.Report(Sent{Sent: 4000}).Stall
+		m := l.Report(Sent{Sent: 4000})
+		s := m.Stall
 		held := int64(len(waits))
 		equal(t, "held", *s.Held, held)
+		if got, want := m.Messages.Held, [][2]int64{{31, 30 + held}}; !slices.Equal(got, want) {
+			t.Errorf("held are %v, want %v", got, want)
+		}
 		equal(t, "released together", *s.ReleasedMax, held+1)
 		equal(t, "exact", s.Exact, false)
 		equal(t, "silence", *s.LongestSilenceNS, late-c.owd+c.period)

@@ -1,86 +1,78 @@
 package report
 
 import (
-	"fmt"
-	"html/template"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"netcmp/result"
 )
 
-// Sizes of the drawings, in their own units.
-const (
-	chartWidth, chartHeight = 720, 300
-	stairWidth, stairHeight = 360, 240
-	barHeight               = 26
+// Sizes of the drawings of curves, in their own units: small, so that the words
+// in them can still be read on a telephone.
+const chartWidth, chartHeight = 480, 250
+
+// axisUnit is what an axis counts: its name for the page's script, and how a
+// drawing writes its ticks.
+type axisUnit struct {
+	name  string
+	words func(float64) string
+}
+
+var (
+	timeUnit  = axisUnit{"time", func(v float64) string { return ExactDuration(int64(math.Round(v))) }}
+	shareUnit = axisUnit{"share", func(v float64) string { return plainShare(v) + " %" }}
+	rateUnit  = axisUnit{"rate", Rate}
+	countUnit = axisUnit{"count", number}
 )
 
-// shown is the first trial of an arm that has each message's times.
-func shown(x *result.Comparison, arm string) *result.Document {
-	for _, d := range x.Trials {
-		if d.Trial != nil && d.Trial.Arm == arm && d.Messages != nil && len(d.Messages.DelayNS) > 0 &&
-			len(d.Messages.PlannedNS) == len(d.Messages.DelayNS) {
-			return d
-		}
-	}
-	return nil
+// plainShare writes the round values of ticks.
+func plainShare(v float64) string {
+	return strconv.FormatFloat(math.Round(v*1e8)/1e6+0, 'f', -1, 64)
 }
 
-// stairs draw each message of one trial of each arm, all to one scale.
-func stairs(x *result.Comparison) []figureData {
-	var all []figureData
-	end, count := 1.0, 1.0
-	for _, arm := range x.Plan.Arms {
-		if d := shown(x, arm); d != nil {
-			for i, planned := range d.Messages.PlannedNS {
-				end = max(end, float64(planned+max(d.Messages.DelayNS[i], 0)))
-			}
-			count = max(count, float64(len(d.Messages.DelayNS)))
-		}
-	}
-	for _, arm := range x.Plan.Arms {
-		d := shown(x, arm)
-		if d == nil {
-			continue
-		}
-		c := newCanvas(stairWidth, stairHeight, scale{low: 0, high: end}, scale{low: 0, high: count})
-		c.axes(func(v float64) string { return ExactDuration(int64(v)) }, number)
-		var plan, came, lost []point
-		for i, planned := range d.Messages.PlannedNS {
-			if planned < 0 {
-				continue
-			}
-			if i == 0 || i == len(d.Messages.PlannedNS)-1 || i%64 == 0 {
-				plan = append(plan, point{float64(planned), float64(i)})
-			}
-			if delay := d.Messages.DelayNS[i]; delay >= 0 {
-				came = append(came, point{float64(planned + delay), float64(i)})
-			} else {
-				lost = append(lost, point{float64(planned), float64(i)})
-			}
-		}
-		c.line("plan", plan, false)
-		c.marks(fmt.Sprintf("dots s%d", colour(x, arm)), came, "h0")
-		c.marks("lost", lost, "m-2.5-2.5l5 5m0-5l-5 5")
-		caption := fmt.Sprintf("%s: %s came, %s never", arm, Count(int64(len(came))), Count(int64(len(lost))))
-		if s := d.Stall; s != nil && positive(s.Held) {
-			caption += fmt.Sprintf("; %s waited for another", Count(*s.Held))
-		}
-		all = append(all, figureData{Drawing: c.done("Message numbers against arrival. " + caption), Caption: caption})
-	}
-	return all
+// curve is a line of one arm, and the band around it if it has one.
+type curve struct {
+	arm               string
+	colour            int
+	points, low, high []point
 }
 
-func percentWords(v float64) string { return number(v*100) + " %" }
+// curveSet is a chart of curves: drawn here, and drawn again by the page's script.
+type curveSet struct {
+	x, y         scale
+	xUnit, yUnit axisUnit
+	steps        bool
+	lead         string // what is said before an x: "within"
+	words        string
+	curves       []curve
+}
 
-func durationWords(v float64) string { return ExactDuration(int64(math.Round(v))) }
+// into draws the curves into a chart.
+func (s *curveSet) into(d *chartData) {
+	c := newCanvas(chartWidth, chartHeight, s.x, s.y)
+	c.axes(s.xUnit.words, s.yUnit.words)
+	for _, k := range s.curves {
+		band := slices.Clone(k.high)
+		for _, p := range slices.Backward(k.low) {
+			band = append(band, p)
+		}
+		c.line(band, false, "band", filled(k.colour))
+		points := k.points
+		if i := slices.IndexFunc(points, func(p point) bool { return p.y <= 0 }); s.y.log && i >= 0 {
+			points = points[:i+1] // it leaves the drawing through its floor
+		}
+		c.line(points, s.steps, "curve", stroked(k.colour))
+		d.Legend = append(d.Legend, legendItem{k.arm, sample("curve", stroked(k.colour))})
+	}
+	d.Figures = []figureData{{Drawing: c.done(s.words), Live: s.live()}}
+}
 
 // usableChart is the share in time against the deadline.
 func usableChart(x *result.Comparison) chartData {
 	d := chartData{
-		ID: "usable", Title: "Usable within a deadline", Legend: legend(x),
+		ID: "usable", Title: "Usable within a deadline",
 		Text:    "The share of the messages sent that were there in time; one that was lost never was. The band spans the trials.",
 		Columns: []string{"deadline"},
 	}
@@ -88,39 +80,37 @@ func usableChart(x *result.Comparison) chartData {
 		return d
 	}
 	first := x.Usable[0].Points
-	c := newCanvas(chartWidth, chartHeight,
-		scale{low: float64(first[0].WithinNS), high: float64(first[len(first)-1].WithinNS), log: true}, scale{low: 0, high: 1})
-	c.axes(durationWords, percentWords)
+	s := curveSet{
+		x: scale{low: float64(first[0].WithinNS), high: float64(first[len(first)-1].WithinNS), log: true},
+		y: scale{low: 0, high: 1}, xUnit: timeUnit, yUnit: shareUnit, lead: "within",
+	}
 	var words []string
-	for _, curve := range x.Usable {
-		var line, band []point
-		for _, p := range curve.Points {
-			line = append(line, point{float64(p.WithinNS), p.Ratio})
-			band = append(band, point{float64(p.WithinNS), p.High})
+	for _, curveOf := range x.Usable {
+		k := curve{arm: curveOf.Arm, colour: colour(x, curveOf.Arm)}
+		for _, p := range curveOf.Points {
+			at := float64(p.WithinNS)
+			k.points = append(k.points, point{at, p.Ratio})
+			k.low, k.high = append(k.low, point{at, p.Low}), append(k.high, point{at, p.High})
 		}
-		for _, p := range slices.Backward(curve.Points) {
-			band = append(band, point{float64(p.WithinNS), p.Low})
-		}
-		n := colour(x, curve.Arm)
-		c.line(fmt.Sprintf("band f%d", n), band, false)
-		c.line(fmt.Sprintf("curve s%d", n), line, false)
-		d.Columns = append(d.Columns, curve.Arm)
+		s.curves = append(s.curves, k)
+		d.Columns = append(d.Columns, curveOf.Arm)
 	}
 	for _, within := range append([]int64{10e6, 20e6}, append(slices.Clone(rowsShown), 1e9, 2e9)...) {
 		row := []string{ExactDuration(within)}
-		for _, curve := range x.Usable {
+		for _, curveOf := range x.Usable {
 			share := unknown
-			if i := slices.IndexFunc(curve.Points, func(p result.CurvePoint) bool { return p.WithinNS == within }); i >= 0 {
-				share = Percent(curve.Points[i].Ratio)
+			if i := slices.IndexFunc(curveOf.Points, func(p result.CurvePoint) bool { return p.WithinNS == within }); i >= 0 {
+				share = Percent(curveOf.Points[i].Ratio)
 				if within == 100e6 {
-					words = append(words, curve.Arm+" "+share+" within 100 ms")
+					words = append(words, curveOf.Arm+" "+share+" within 100 ms")
 				}
 			}
 			row = append(row, share)
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	d.Drawing = c.done("Share usable against the deadline: " + strings.Join(words, ", "))
+	s.words = "Share usable against the deadline: " + strings.Join(words, ", ")
+	s.into(&d)
 	return d
 }
 
@@ -128,16 +118,13 @@ func usableChart(x *result.Comparison) chartData {
 // distribution), of all trials together.
 func laterChart(x *result.Comparison) chartData {
 	d := chartData{
-		ID: "later", Title: "How late the latest are", Legend: legend(x),
-		Text:    "The share of the messages sent that took longer than a time. Where a curve ends above the floor, the rest was lost.",
-		Columns: []string{"", "half", "9 of 10", "99 of 100", "999 of 1000"},
+		ID: "later", Title: "How late the latest are",
+		Text:    "The share of the messages sent that took longer than a time, of all trials together. Where a curve ends above the floor, the rest was lost.",
+		Columns: []string{"", "half within", "9 of 10", "99 of 100", "999 of 1000"},
 	}
-	type curve struct {
-		arm    string
-		points []point
-	}
-	var curves []curve
+	s := curveSet{xUnit: timeUnit, yUnit: shareUnit, steps: true, lead: "longer than"}
 	low, high, least := math.Inf(1), 0.0, 1.0
+	var words []string
 	for _, arm := range x.Plan.Arms {
 		bins, sent := map[int64]int64{}, int64(0)
 		for _, t := range x.Trials {
@@ -157,13 +144,14 @@ func laterChart(x *result.Comparison) chartData {
 			uppers = append(uppers, v)
 		}
 		slices.Sort(uppers)
-		left, points := sent, []point{{float64(uppers[0]), 1}}
+		k := curve{arm: arm, colour: colour(x, arm)}
+		left := sent
 		row := []string{arm}
 		for _, v := range uppers {
 			before := left
 			left = max(left-bins[v], 0)
 			share := float64(left) / float64(sent)
-			points = append(points, point{float64(v), share})
+			k.points = append(k.points, point{float64(v), share})
 			for i, q := range []float64{0.5, 0.1, 0.01, 0.001} {
 				if float64(before)/float64(sent) > q && share <= q && len(row) == i+1 {
 					row = append(row, Duration(v))
@@ -174,140 +162,141 @@ func laterChart(x *result.Comparison) chartData {
 			row = append(row, infinite)
 		}
 		d.Rows = append(d.Rows, row)
+		words = append(words, arm+" 99 of 100 within "+row[3])
 		low, high = min(low, max(float64(uppers[0]), 1e3)), max(high, float64(uppers[len(uppers)-1]))
 		least = min(least, 1/float64(sent))
-		curves = append(curves, curve{arm, points})
+		s.curves = append(s.curves, k)
 	}
-	if len(curves) == 0 || high <= low {
+	if len(s.curves) == 0 || high <= low {
 		return d
 	}
-	c := newCanvas(chartWidth, chartHeight, scale{low: low * 0.9, high: high * 1.1, log: true}, scale{low: max(least, 1e-7), high: 1, log: true})
-	c.axes(durationWords, Percent)
-	var words []string
-	for _, k := range curves {
-		c.line(fmt.Sprintf("curve s%d", colour(x, k.arm)), k.points, true)
-		words = append(words, k.arm)
+	s.x, s.y = scale{low: math.Round(low * 0.9), high: math.Round(high * 1.1), log: true}, scale{low: max(least, 1e-7), high: 1, log: true}
+	for i := range s.curves { // before the first nothing had come, after the last nothing comes any more
+		last := s.curves[i].points[len(s.curves[i].points)-1]
+		s.curves[i].points = slices.Concat([]point{{s.x.low, 1}}, s.curves[i].points, []point{{s.x.high, last.y}})
 	}
-	d.Drawing = c.done("Share of messages that took longer, for " + strings.Join(words, ", "))
+	s.words = "Share of messages that took longer: " + strings.Join(words, ", ")
+	s.into(&d)
 	return d
 }
 
-// overTimeChart is how many messages came in each interval of one trial.
+// overTimeChart is how many messages came in each interval of one trial: as fine
+// as can be read where each message's time is known, else as the document has it.
 func overTimeChart(x *result.Comparison) chartData {
-	d := chartData{
-		ID: "time", Title: "Delivered over time", Legend: legend(x),
-		Text: "Messages a second, by interval, of the first trial of each.",
-	}
+	d := chartData{ID: "time", Title: "Delivered over time", Columns: []string{"from"}}
 	const fewestIntervals = 3
+	s := curveSet{xUnit: timeUnit, yUnit: rateUnit, steps: true, lead: "from"}
 	end, most := 0.0, 0.0
-	lines := map[string][]point{}
-	for _, arm := range x.Plan.Arms {
-		i := slices.IndexFunc(x.Trials, func(t *result.Document) bool { return t.Trial != nil && t.Trial.Arm == arm })
-		if i < 0 || len(x.Trials[i].Intervals) < fewestIntervals {
-			continue
-		}
-		intervals := x.Trials[i].Intervals
-		width := float64(intervals[1].AtNS - intervals[0].AtNS)
-		if width <= 0 {
-			continue
-		}
-		for _, v := range intervals {
-			rate := float64(v.Delivered) / width * 1e9
-			lines[arm] = append(lines[arm], point{float64(v.AtNS), rate})
-			end, most = max(end, float64(v.AtNS)+width), max(most, rate)
-		}
-		lines[arm] = append(lines[arm], point{float64(intervals[len(intervals)-1].AtNS) + width, 0})
-	}
-	if len(lines) == 0 || most == 0 {
-		return d
-	}
-	c := newCanvas(chartWidth, chartHeight, scale{low: 0, high: end}, scale{low: 0, high: most * 1.05})
-	c.axes(durationWords, Rate)
-	for _, arm := range x.Plan.Arms {
-		c.line(fmt.Sprintf("curve s%d", colour(x, arm)), lines[arm], true)
-	}
-	d.Drawing = c.done("Messages a second over time")
-	return d
-}
-
-// bars draws a bar for each arm: values are shares of the longest.
-func bars(x *result.Comparison, draw func(c *canvas, arm string, y float64) string) template.HTML {
-	height := float64(barHeight*len(x.Plan.Arms) + 4)
-	c := &canvas{width: chartWidth, height: height, x: scale{low: 0, high: 1, from: 120, to: chartWidth - 190}}
+	width := arrivalInterval(x)
 	var words []string
-	for i, arm := range x.Plan.Arms {
-		y := float64(i*barHeight + 4)
-		fmt.Fprintf(&c.b, `<text class="name" x="112" y="%s" text-anchor="end">%s</text>`, number(y+15), template.HTMLEscapeString(arm))
-		said := draw(c, arm, y)
-		fmt.Fprintf(&c.b, `<text x="%s" y="%s">%s</text>`, number(c.x.to+8), number(y+15), template.HTMLEscapeString(said))
-		words = append(words, arm+": "+said)
-	}
-	return c.done(strings.Join(words, "; "))
-}
-
-func (c *canvas) bar(class string, from, to, y float64) {
-	if to > from {
-		fmt.Fprintf(&c.b, `<rect class="%s" x="%s" y="%s" width="%s" height="%d"/>`, class, number(c.x.at(from)), number(y), number(c.x.at(to)-c.x.at(from)), barHeight-8)
-	}
-}
-
-func medianOf(x *result.Comparison, metric, arm string) (float64, bool) {
-	for _, f := range x.Table {
-		if f.Metric == metric && f.Arm == arm && f.Median != nil {
-			return *f.Median, true
-		}
-	}
-	return 0, false
-}
-
-func barChart(x *result.Comparison, id, title, text, metric string) chartData {
-	d := chartData{ID: id, Title: title, Text: text}
-	most := 0.0
 	for _, arm := range x.Plan.Arms {
-		v, _ := medianOf(x, metric, arm)
-		most = max(most, v)
+		k := curve{arm: arm, colour: colour(x, arm)}
+		if t := shown(x, arm); width > 0 && t != nil {
+			k.points = arrivalRates(t.Messages, width)
+		} else if i := slices.IndexFunc(x.Trials, func(t *result.Document) bool { return t.Trial != nil && t.Trial.Arm == arm }); width == 0 && i >= 0 {
+			k.points = intervalRates(x.Trials[i].Intervals)
+		}
+		if len(k.points) <= fewestIntervals {
+			continue
+		}
+		least, greatest := math.Inf(1), 0.0
+		for _, p := range k.points[:len(k.points)-1] {
+			least, greatest = min(least, p.y), max(greatest, p.y)
+		}
+		end, most = max(end, k.points[len(k.points)-1].x), max(most, greatest)
+		s.curves = append(s.curves, k)
+		d.Columns = append(d.Columns, arm)
+		words = append(words, arm+" between "+Rate(least)+" and "+Rate(greatest))
 	}
-	if most == 0 {
+	if len(s.curves) == 0 || most == 0 {
 		return d
 	}
-	d.Drawing = bars(x, func(c *canvas, arm string, y float64) string {
-		v, ok := medianOf(x, metric, arm)
-		if !ok {
-			return notMeasured
-		}
-		c.bar(fmt.Sprintf("bar f%d", colour(x, arm)), 0, v/most, y)
-		return FigureText(metric, v)
-	})
+	d.Text = "Messages a second that came, by interval, of the first trial of each."
+	if width > 0 {
+		d.Text = "Messages a second that came, in each " + ExactDuration(width) + " of the first trial of each."
+	}
+	s.x, s.y = scale{low: 0, high: end}, scale{low: 0, high: most * 1.05}
+	s.words = "Messages a second over time: " + strings.Join(words, ", ")
+	s.into(&d)
+	d.Rows = s.rows(mostIntervals)
 	return d
 }
 
-// fateChart is what became of the messages.
-func fateChart(x *result.Comparison) chartData {
-	d := chartData{
-		ID: "fate", Title: "What became of the messages",
-		Text: "In order, out of order (paler), and lost (red): shares of those sent, medians of the trials.",
-	}
-	some := false
-	drawing := bars(x, func(c *canvas, arm string, y float64) string {
-		ratio, ok := medianOf(x, "delivery_ratio", arm)
-		if !ok {
-			return notMeasured
+// arrivalInterval is a round time of which a page's longest trial has about as
+// many as a table may have rows; 0 where the times are not known of every arm.
+func arrivalInterval(x *result.Comparison) int64 {
+	var end int64
+	for _, arm := range x.Plan.Arms {
+		t := shown(x, arm)
+		if t == nil {
+			return 0
 		}
-		some = true
-		reordered, _ := medianOf(x, "reordered_ratio", arm)
-		inOrder := ratio * (1 - reordered)
-		n := colour(x, arm)
-		c.bar(fmt.Sprintf("bar f%d", n), 0, inOrder, y)
-		c.bar(fmt.Sprintf("band f%d", n), inOrder, ratio, y)
-		c.bar("gone", ratio, 1, y)
-		said := Percent(ratio) + " delivered"
-		if reordered > 0 {
-			said += ", " + Percent(reordered) + " reordered"
+		for i, planned := range t.Messages.PlannedNS {
+			end = max(end, planned+t.Messages.DelayNS[i])
 		}
-		return said
-	})
-	if some {
-		d.Drawing = drawing
 	}
-	return d
+	all := scale{low: 0, high: float64(end)}.ticks(mostIntervals)
+	if len(all) < 2 {
+		return 0
+	}
+	return int64(math.Round(all[1]))
+}
+
+// arrivalRates are the messages a second of each interval; the last point is
+// where they end.
+func arrivalRates(m *result.Messages, width int64) []point {
+	var counts []int
+	for i, planned := range m.PlannedNS {
+		if planned < 0 || m.DelayNS[i] < 0 {
+			continue
+		}
+		at := int((planned + m.DelayNS[i]) / width)
+		for len(counts) <= at {
+			counts = append(counts, 0)
+		}
+		counts[at]++
+	}
+	var all []point
+	for i, n := range counts {
+		all = append(all, point{float64(int64(i) * width), float64(n) / float64(width) * 1e9})
+	}
+	return append(all, point{float64(int64(len(counts)) * width), 0})
+}
+
+func intervalRates(intervals []result.Interval) []point {
+	if len(intervals) < 2 {
+		return nil
+	}
+	width := float64(intervals[1].AtNS - intervals[0].AtNS)
+	if width <= 0 {
+		return nil
+	}
+	var all []point
+	for _, v := range intervals {
+		all = append(all, point{float64(v.AtNS), float64(v.Delivered) / width * 1e9})
+	}
+	return append(all, point{float64(intervals[len(intervals)-1].AtNS) + width, 0})
+}
+
+// mostIntervals bounds the intervals of a drawing, and the rows of a table.
+const mostIntervals = 60
+
+// rows are the curves as a table, of not more than so many rows: beyond that
+// every second, third … x.
+func (s *curveSet) rows(most int) [][]string {
+	l := s.live()
+	var all [][]string
+	every := (len(l.At) + most - 1) / most
+	for i := 0; i < len(l.At); i += every {
+		row := []string{s.xUnit.words(float64(l.At[i]))}
+		for _, c := range l.Curves {
+			if math.IsNaN(c.Y[i]) {
+				row = append(row, unknown)
+			} else {
+				row = append(row, s.yUnit.words(c.Y[i]))
+			}
+		}
+		all = append(all, row)
+	}
+	return all
 }

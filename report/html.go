@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
@@ -19,35 +20,58 @@ var pageSource string
 //go:embed page.css
 var pageStyle string
 
+//go:embed page.js
+var pageScript string
+
+// uPlot draws the charts where scripts may run; its licence goes with it.
+var (
+	//go:embed uplot/uPlot.iife.min.js
+	uplotScript string
+	//go:embed uplot/uPlot.min.css
+	uplotStyle string
+	//go:embed uplot/LICENSE
+	uplotLicence string
+)
+
 var pageTemplate = template.Must(template.New("page").Parse(pageSource))
 
 // pageData is what the page shows.
 type pageData struct {
 	Title, Command string
 	Style          template.CSS
-	StyleHash      string
+	Data, Script   template.JS
+	Policy         string
 	Head, Foot     []definition
 	Verdict        []string
 	Warnings       []string
-	Stairs         []figureData
-	Charts         []chartData
+	Charts, Bars   []chartData
 	Arms           []string
 	Table          []tableRow
 }
 
 type definition struct{ Name, Text string }
 
+// figureData is a drawing. Where it has a live one, that stands in for it where
+// scripts may run.
 type figureData struct {
+	ID      string
 	Drawing template.HTML
 	Caption string
+	Live    *liveChart
 }
 
+// chartData is a chart of one drawing or several, and the table behind it.
 type chartData struct {
 	ID, Title, Text string
-	Legend          []template.HTML
-	Drawing         template.HTML
+	Legend          []legendItem
+	Figures         []figureData
 	Columns         []string
 	Rows            [][]string
+}
+
+type legendItem struct {
+	Name   string
+	Sample template.HTML
 }
 
 type tableRow struct {
@@ -56,27 +80,57 @@ type tableRow struct {
 }
 
 type tableCell struct {
-	Text string
-	Best bool
+	Text, Spread string
+	Best         bool
 }
 
 // HTML writes a comparison, or a run that stands alone in one, as a page: one
-// file that asks for nothing from anywhere and needs no script.
+// file that asks for nothing from anywhere. Its own policy lets its own style
+// and script through and nothing else, and it can be read without both.
 func HTML(w io.Writer, x *result.Comparison) error {
-	hash := sha256.Sum256([]byte(pageStyle))
+	style := uplotStyle + "\n" + pageStyle
+	script := "/*!\n" + uplotLicence + "\n*/\n" + uplotScript + "\n" + pageScript
 	p := pageData{
 		Title: title(x), Command: x.Plan.Command,
-		Style: template.CSS(pageStyle), StyleHash: "sha256-" + base64.StdEncoding.EncodeToString(hash[:]),
+		Style: template.CSS(style), Script: template.JS(script),
+		Policy:  "default-src 'none'; style-src '" + hashOf(style) + "'; script-src '" + hashOf(script) + "'",
 		Verdict: x.Verdict, Warnings: x.Warnings, Arms: x.Plan.Arms,
-		Stairs: stairs(x), Charts: charts(x), Table: htmlTable(x), Foot: foot(x),
+		Charts: some(stairsChart(x), usableChart(x), laterChart(x), overTimeChart(x)),
+		Bars:   some(fateChart(x), setupChart(x), costChart(x), wireChart(x)),
+		Table:  htmlTable(x), Foot: foot(x),
 	}
 	for _, r := range comparisonHead(x) {
 		p.Head = append(p.Head, definition{r.label, strings.ReplaceAll(r.c, nbsp, " ")})
 	}
+	var live []*liveChart
+	for _, c := range p.Charts {
+		for i := range c.Figures {
+			f := &c.Figures[i]
+			f.ID = fmt.Sprintf("%s-%d", c.ID, i)
+			f.Live.ID = f.ID
+			live = append(live, f.Live)
+		}
+	}
+	data, err := json.Marshal(live) // which escapes <, so that no name ends the block it stands in
+	if err != nil {
+		return fmt.Errorf("report: page: %w", err)
+	}
+	p.Data = template.JS(data)
 	if err := pageTemplate.Execute(w, p); err != nil {
 		return fmt.Errorf("report: page: %w", err)
 	}
 	return nil
+}
+
+// hashOf is what a policy calls a style or a script.
+func hashOf(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// some are the charts that have something to show.
+func some(all ...chartData) []chartData {
+	return slices.DeleteFunc(all, func(c chartData) bool { return len(c.Figures) == 0 })
 }
 
 func title(x *result.Comparison) string {
@@ -113,7 +167,8 @@ func htmlTable(x *result.Comparison) []tableRow {
 		r := tableRow{Name: FigureName(metric)}
 		for _, arm := range x.Plan.Arms {
 			text, best := strings.CutSuffix(cell(x, metric, arm), " *")
-			r.Cells = append(r.Cells, tableCell{text, best})
+			text, spread, _ := strings.Cut(text, " ±")
+			r.Cells = append(r.Cells, tableCell{text, spread, best})
 		}
 		rows = append(rows, r)
 	}
@@ -125,33 +180,7 @@ func colour(x *result.Comparison, arm string) int {
 	return max(slices.Index(x.Plan.Arms, arm), 0) % len(drawingMarks)
 }
 
-func swatch(x *result.Comparison, arm string) template.HTML {
-	return template.HTML(fmt.Sprintf(`<svg viewBox="0 0 20 10" aria-hidden="true"><path class="curve s%d" d="M0 5h20"/></svg>%s`,
-		colour(x, arm), template.HTMLEscapeString(arm)))
-}
-
-func legend(x *result.Comparison) []template.HTML {
-	var all []template.HTML
-	for _, arm := range x.Plan.Arms {
-		all = append(all, swatch(x, arm))
-	}
-	return all
-}
-
-// charts are all drawings but those of single messages.
-func charts(x *result.Comparison) []chartData {
-	var all []chartData
-	add := func(c chartData) {
-		if c.Drawing != "" {
-			all = append(all, c)
-		}
-	}
-	add(usableChart(x))
-	add(laterChart(x))
-	add(overTimeChart(x))
-	add(fateChart(x))
-	add(barChart(x, "setup", "Until the first message", "From the beginning of the connection to the first message delivered.", "first_message_ns"))
-	add(barChart(x, "cpu", "Processor time a message", "User and system time of both ends, without what punctuality costs.", "cpu_per_message_ns"))
-	add(barChart(x, "wire", "On the wire", "Bytes of both directions against bytes of messages delivered.", "overhead_ratio"))
-	return all
+// sample shows in a legend what a line looks like.
+func sample(classes ...string) template.HTML {
+	return template.HTML(`<svg viewBox="0 0 20 10" width="20" height="10" aria-hidden="true">` + shape("path", classes...) + ` d="M0 5h20"/></svg>`)
 }

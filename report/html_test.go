@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"html"
 	"io"
 	"regexp"
 	"strings"
@@ -58,18 +60,35 @@ func htmlOf(t *testing.T, x *result.Comparison) string {
 	return b.String()
 }
 
+var (
+	styleElement  = regexp.MustCompile(`(?s)<style>(.*?)</style>`)
+	scriptElement = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
+	dataElement   = regexp.MustCompile(`(?s)<script type="application/json" id="data">(.*?)</script>`)
+)
+
 // The page is one file that asks for nothing, and its own policy lets its own
-// style through and nothing else.
+// style and its own script through and nothing else.
 func TestPageStandsAlone(t *testing.T) {
 	p := htmlOf(t, compared())
-	style := regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindStringSubmatch(p)
-	if style == nil {
-		t.Fatal("no style")
+	hashed := func(element *regexp.Regexp) string {
+		found := element.FindAllStringSubmatch(p, -1)
+		if len(found) != 1 {
+			t.Fatalf("%d of %s", len(found), element)
+		}
+		sum := sha256.Sum256([]byte(found[0][1]))
+		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
-	sum := sha256.Sum256([]byte(style[1]))
-	if want := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(strings.ReplaceAll(p, "&#43;", "+"), want) {
+	want := `content="default-src 'none'; style-src ` + hashed(styleElement) + "; script-src " + hashed(scriptElement) + `"`
+	if !strings.Contains(html.UnescapeString(p), want) {
 		t.Errorf("the policy is not %s", want)
 	}
+	if !strings.Contains(p, "Copyright (c) 2022 Leon Sorokin") || !strings.Contains(p, "Permission is hereby granted") {
+		t.Error("uPlot goes without its licence")
+	}
+	if !json.Valid([]byte(dataElement.FindStringSubmatch(p)[1])) {
+		t.Error("the data are not JSON")
+	}
+	p = dataElement.ReplaceAllString(scriptElement.ReplaceAllString(p, ""), "")
 	for _, bad := range []string{"<script", "src=", "href=", "url(", "@import", "style=\"", "onload", "http://", "https://"} {
 		if strings.Contains(p, bad) {
 			t.Errorf("the page has %q", bad)
@@ -83,6 +102,43 @@ func TestPageStandsAlone(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The page of six protocols, five trials each of 5000 messages, is under 5 MB;
+// and of a trial with more messages than a page has, it says so.
+func TestPageIsSmall(t *testing.T) {
+	if n := len(htmlOf(t, sixTimesFive())); n > 5e6 {
+		t.Errorf("%d bytes", n)
+	}
+	p := htmlOf(t, synthetic([]string{"tcp", "udp"}, 1, mostDrawn+1))
+	if !strings.Contains(p, "(the first 20000 of 20001)") {
+		t.Error("it does not say that not all messages are there")
+	}
+}
+
+// Every chart has words for who cannot see it, and a table behind it.
+func TestPageHasTables(t *testing.T) {
+	p := htmlOf(t, sixTimesFive())
+	charts := 0
+	for _, section := range strings.Split(p, "<section ")[1:] {
+		section, _, _ = strings.Cut(section, "</section>")
+		if !strings.Contains(section, "<figure") {
+			continue
+		}
+		charts++
+		name, _, _ := strings.Cut(section, ">")
+		if !strings.Contains(section, "<table>") {
+			t.Errorf("%s has no table", name)
+		}
+		for _, drawing := range strings.Split(section, `role="img"`)[1:] {
+			if words, ok := strings.CutPrefix(drawing, ` aria-label="`); !ok || words[0] == '"' {
+				t.Errorf("%s has no words", name)
+			}
+		}
+	}
+	if charts != 8 {
+		t.Errorf("%d charts, want messages, three of curves, four of bars", charts)
 	}
 }
 
@@ -118,8 +174,10 @@ func TestPageTrustsNobody(t *testing.T) {
 			x.Table[i].Arm = evil
 		}
 	}
-	if p := htmlOf(t, x); strings.Contains(p, "<script") || strings.Contains(p, "<img") {
-		t.Error("it came through")
+	x.Trials[0].Environment.Kernel, x.Warnings = evil, []string{evil}
+	p := htmlOf(t, x)
+	if n := strings.Count(p, "<script"); n != 2 || strings.Contains(p, "<img") || strings.Count(p, "</script") != 2 {
+		t.Errorf("it came through: %d scripts", n)
 	}
 }
 

@@ -58,6 +58,9 @@ type Measured struct {
 type Messages struct {
 	PlannedNS []int64 `json:"planned_ns"` // from the beginning of the run; −1: not known
 	DelayNS   []int64 `json:"delay_ns"`   // of the first copy, from the planned time; −1: it did not come
+	// Held lists the numbers that Stall counts as held, as [first, last] runs,
+	// where the transport can hold any.
+	Held [][2]int64 `json:"held,omitempty"`
 }
 
 // MaxMessages bounds Messages: of later numbers nothing is kept.
