@@ -93,7 +93,7 @@ func TestPageInBrowser(t *testing.T) {
 			const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data; let n = 0;
 			const hex = v => v.toString(16).padStart(2, "0");
 			for (let i = 0; i < d.length; i += 4) if ("#" + hex(d[i]) + hex(d[i+1]) + hex(d[i+2]) === want && d[i+3] > 200) n++;
-			return n; })()`, i, accents[i]))
+			return n; })()`, i, accents[colour(x, x.Plan.Arms[i])]))
 		if n < 98 {
 			t.Errorf("%d pixels of %d have the colour of their trial", n, i)
 		}

@@ -175,9 +175,38 @@ func htmlTable(x *result.Comparison) []tableRow {
 	return rows
 }
 
-// colour is the number of an arm's colour, which it has everywhere.
+// coloured are the protocols in the order of their colours, so that each has the
+// same on every page.
+var coloured = []string{"tcp", "tls", "udp", "quic", "quic-streams", "quic-datagram"}
+
+// colour is the number of an arm's colour: its protocol's, or, where another arm
+// of that protocol has it, the next that nobody has.
 func colour(x *result.Comparison, arm string) int {
-	return max(slices.Index(x.Plan.Arms, arm), 0) % len(drawingMarks)
+	var taken [len(accents)]bool
+	var rest []string
+	for _, a := range x.Plan.Arms {
+		proto, nth, _ := strings.Cut(a, "#")
+		i := slices.Index(coloured, proto)
+		if i < 0 || nth != "" && nth != "1" {
+			rest = append(rest, a)
+			continue
+		}
+		if a == arm {
+			return i
+		}
+		taken[i] = true
+	}
+	next := 0
+	for _, a := range rest {
+		for next < len(taken)-1 && taken[next] {
+			next++
+		}
+		if a == arm {
+			break
+		}
+		taken[next] = true
+	}
+	return next
 }
 
 // sample shows in a legend what a line looks like.

@@ -10,6 +10,7 @@ import (
 	"html"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -194,6 +195,29 @@ func TestTicks(t *testing.T) {
 			if v < s.low*0.99 || v > s.high*1.01 || i > 0 && v <= ticks[i-1] {
 				t.Errorf("%+v: %v", s, ticks)
 			}
+		}
+	}
+}
+
+// A protocol has one colour on every page, and two arms never the same.
+func TestColours(t *testing.T) {
+	of := func(arms ...string) (numbers []int) {
+		x := &result.Comparison{Plan: result.ComparisonPlan{Arms: arms}}
+		for _, arm := range arms {
+			numbers = append(numbers, colour(x, arm))
+		}
+		return numbers
+	}
+	for _, c := range []struct {
+		arms []string
+		want []int
+	}{
+		{[]string{"udp", "tcp"}, []int{2, 0}},
+		{[]string{"udp#1", "udp#2", "tcp"}, []int{2, 1, 0}},
+		{[]string{"quic", "new", "tcp"}, []int{3, 1, 0}},
+	} {
+		if got := of(c.arms...); !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, want %v", c.arms, got, c.want)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (s scale) ticks(most int) []float64 {
 
 // accents are the arms' colours on paper; page.css has them again, and those of
 // a dark screen.
-var accents = []string{"#0072b2", "#d55e00", "#009e73", "#a0559b", "#b8860b", "#4a5058", "#7a3b69", "#8c5a3c"}
+var accents = [...]string{"#0072b2", "#d55e00", "#009e73", "#a0559b", "#b8860b", "#4a5058", "#7a3b69", "#8c5a3c"}
 
 // shapes are the attributes of each class of shape: a page whose style may not
 // be applied is drawn by them alone. The style changes no more than colours.
