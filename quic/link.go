@@ -100,7 +100,10 @@ func (l *link) why(err error) error {
 		return nil
 	case l.closed.Load():
 		return transport.ErrClosed
-	case l.rejected.Load(), errors.Is(err, quicgo.Err0RTTRejected):
+	case l.rejected.Load():
+		return errRejected
+	case errors.Is(err, quicgo.Err0RTTRejected):
+		l.rejected.Store(true) // streams are told before the handshake is done
 		return errRejected
 	case errors.Is(err, io.EOF):
 		return transport.ErrPeerGone
@@ -181,6 +184,8 @@ func (l *link) refresh() {
 	}
 	if s.Secured > 0 {
 		s.Resumed, s.EarlyData = new(is.TLS.DidResume), new(is.Used0RTT)
+	} else if l.rejected.Load() {
+		s.EarlyData = new(false)
 	}
 	if l.counts == nil {
 		s.Retransmitted = new(int64(x.PacketsLost))
