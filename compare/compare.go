@@ -52,7 +52,7 @@ type Config struct {
 
 // Arms names protocols: one that comes twice is called by its number, too, as
 // for a comparison of a thing with itself. A congestion control is asked of those
-// alone that do not bring their own along.
+// alone that do not bring their own along, and to resume of those that can.
 func Arms(base experiment.Config, protos []string) []Arm {
 	times := map[string]int{}
 	for _, p := range protos {
@@ -68,9 +68,13 @@ func Arms(base experiment.Config, protos []string) []Arm {
 		c := base
 		c.Spec.Proto = p
 		for _, t := range experiment.Transports() {
-			if t.Name() == p && t.Properties().Congestion != "" {
+			if t.Name() != p {
+				continue
+			}
+			if t.Properties().Congestion != "" {
 				c.Spec.Congestion = ""
 			}
+			c.Spec.Resume = c.Spec.Resume && t.Properties().Resumes
 		}
 		arms = append(arms, Arm{Label: label, Config: c})
 	}

@@ -27,6 +27,7 @@ func document(c Config, engine Engine, began processorTime, out *peer.Outcome, l
 			Direction: string(c.Spec.Direction), Pattern: string(c.Spec.Pattern), Connection: "long",
 			NetemUp: c.Path.Up.String(), NetemDown: c.Path.Down.String(), PathDefault: c.PathDefault,
 			Fate:    string(netem.FateByPacket),
+			Resume:  c.Spec.Resume,
 			NoDelay: !c.Spec.Nagle, SendBuffer: c.Spec.SendBuffer, ReceiveBuffer: c.Spec.ReceiveBuffer,
 			Command: c.Command,
 		},
@@ -174,16 +175,29 @@ func (a *assembly) directions(up, both bool) []result.LinkDirection {
 func (a *assembly) setup() {
 	d := a.document
 	d.Setup.ConnectNS, d.Setup.SecureNS = a.out.ConnectNS, a.out.SecureNS
+	if c := a.out.Client; c != nil {
+		d.Setup.Resumed, d.Setup.EarlyData = c.Stats.Resumed, c.Stats.EarlyData
+	}
 	if s := a.main(); s.to != nil && s.to.FirstNS != nil {
 		first := *s.to.FirstNS
-		switch {
-		case a.out.SecureNS != nil:
-			first += *a.out.SecureNS
-		case a.out.ConnectNS != nil:
-			first += *a.out.ConnectNS
+		if before := a.beforeFirst(); before != nil {
+			first += *before
 		}
 		d.Setup.FirstMessageNS = &first
 	}
+}
+
+// beforeFirst is what the sender of the first message had to wait for, from the
+// beginning of the connection; null where that is nothing.
+func (a *assembly) beforeFirst() *int64 {
+	early := a.document.Setup.EarlyData
+	switch {
+	case a.config.Spec.Direction == peer.Down && a.out.AcceptedNS != nil:
+		return a.out.AcceptedNS
+	case a.out.SecureNS != nil && (early == nil || !*early):
+		return a.out.SecureNS
+	}
+	return a.out.ConnectNS
 }
 
 func (a *assembly) sockets() {
@@ -300,6 +314,13 @@ func (a *assembly) warnings() {
 	}
 	if stolen := d.Environment.StolenRatio; stolen != nil && *stolen > stolenNoted {
 		warn("the machine's host kept %.0f %% of the processor time to itself (steal): the delays' tail is its doing", *stolen*100)
+	}
+	if s := d.Setup; a.config.Spec.Resume && a.out.Client != nil {
+		if s.Resumed == nil || !*s.Resumed {
+			warn("no session was resumed: this is a whole handshake")
+		} else if a.properties().EarlyData && (s.EarlyData == nil || !*s.EarlyData) {
+			warn("the session was resumed without early data: messages waited for the handshake")
+		}
 	}
 	if a.engine == None {
 		warn("engine none: the path is this host's loopback, which is clean; packets there may hold up to 64 KiB")

@@ -4,6 +4,7 @@ package experiment
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -136,6 +137,8 @@ func Run(ctx context.Context, c Config) (*result.Document, error) {
 	l, err := lab.Start(context.WithoutCancel(ctx), lab.Config{
 		Path: c.Path, Seed: c.Seed, Fate: c.Fate, Changes: c.Changes,
 		Engine: lab.Engine(c.Engine), Exact: c.SeedGiven,
+		// What is got a ticket by crosses a clean path, and this one begins after it.
+		Held: c.Spec.Resume,
 	})
 	if err != nil {
 		return nil, err
@@ -219,7 +222,12 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (*result.Docume
 	})
 	defer stop()
 
-	out, err := e.outcome(c.Progress)
+	out, err := e.outcome(c.Progress, func() error {
+		if l == nil {
+			return nil
+		}
+		return l.Begin(ctx)
+	})
 	if err != nil && l != nil && !errors.Is(err, ErrUsage) && !errors.Is(err, ErrUnsupported) {
 		err = pathsPart(l, err)
 	}
@@ -278,8 +286,9 @@ func pathsPart(l *lab.Lab, err error) error {
 }
 
 // outcome reads what the client's end tells until it tells the outcome. If it
-// dies before, the last progress holds what it had.
-func (e *ends) outcome(progress func(peer.Progress)) (*peer.Outcome, error) {
+// dies before, the last progress holds what it had. begin is called when it is
+// ready for the connection that is measured, if another one goes before it.
+func (e *ends) outcome(progress func(peer.Progress), begin func() error) (*peer.Outcome, error) {
 	var last *peer.Outcome
 	for {
 		var line clientLine
@@ -291,6 +300,13 @@ func (e *ends) outcome(progress func(peer.Progress)) (*peer.Outcome, error) {
 			return last, errors.New(why)
 		}
 		switch {
+		case line.Ready:
+			if err := begin(); err != nil {
+				return last, err
+			}
+			if err := json.NewEncoder(e.line).Encode(clientWord{Begin: true}); err != nil {
+				return last, err
+			}
 		case line.Outcome != nil:
 			return line.Outcome, nil
 		case line.Usage:

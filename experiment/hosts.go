@@ -51,8 +51,12 @@ type clientOrder struct {
 	Traces  transport.Traces
 }
 
+// clientWord is what the client's end is told after that. The zero value is: stop.
+type clientWord struct{ Begin bool }
+
 // clientLine is what the client's end tells, a JSON value each.
 type clientLine struct {
+	Ready    bool           `json:",omitempty"` // for the connection that is measured; it waits for the word
 	Progress *peer.Progress `json:",omitempty"`
 	Outcome  *peer.Outcome  `json:",omitempty"`
 	Error    string         `json:",omitempty"`
@@ -124,10 +128,16 @@ func clientMain() int {
 	}
 	ctx, interrupt := context.WithCancel(context.Background())
 	defer interrupt()
+	begin := make(chan struct{}, 1)
 	go func() {
-		var stop struct{}
-		for orders.Decode(&stop) == nil { // any further order means: stop
-			interrupt()
+		var word clientWord
+		for orders.Decode(&word) == nil {
+			if !word.Begin {
+				interrupt()
+				continue
+			}
+			begin <- struct{}{}
+			word = clientWord{}
 		}
 		os.Exit(1) // the owner is gone
 	}()
@@ -141,6 +151,17 @@ func clientMain() int {
 	out, err := peer.Run(ctx, peer.ClientConfig{
 		Transports: Transports(), Control: peer.Over(control), Base: "http://lab",
 		Server: order.Server, Private: order.Private, Traces: order.Traces,
+		Begin: func(ctx context.Context) error {
+			if err := tell(clientLine{Ready: true}); err != nil {
+				return err
+			}
+			select {
+			case <-begin:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		},
 	}, order.Spec, func(p peer.Progress) { _ = tell(clientLine{Progress: &p}) })
 	l := clientLine{Outcome: out}
 	if err != nil {

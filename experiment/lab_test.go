@@ -137,7 +137,9 @@ func TestTCPDeliversWhatThePathLoses(t *testing.T) {
 
 // To set a connection up takes whole round trips: one for TCP (RFC 9293 §3.5),
 // one more for TLS 1.3 (RFC 8446 §2), one for QUIC, encryption included (RFC 9001
-// §4).
+// §4). A session that is resumed spares TLS none, and QUIC that one: its messages
+// leave with the first packets, and the handshake is done a round trip later (§4.6).
+// The first message is there half a round trip after the client may send.
 func TestSetUpTakesRoundTrips(t *testing.T) {
 	const roundTrip = 50 * time.Millisecond
 	trips := func(ns *int64) (n int, beyond time.Duration) {
@@ -148,18 +150,39 @@ func TestSetUpTakesRoundTrips(t *testing.T) {
 	}
 	for _, x := range []struct {
 		proto           string
-		connect, secure int // round trips; 0: there is no such thing
-	}{{"udp", 0, 0}, {"tcp", 1, 0}, {"tls", 1, 2}, {"quic", 1, 1}, {"quic-streams", 1, 1}, {"quic-datagram", 1, 1}} {
-		d := try(t, config(t, x.proto, "delay 25ms", workload.Plan{Count: 20, Rate: 100}))
+		resume          bool
+		connect, secure int // round trips; 0: there is no such thing, or it takes none
+	}{
+		{"udp", false, 0, 0}, {"tcp", false, 1, 0}, {"tls", false, 1, 2},
+		{"quic", false, 1, 1}, {"quic-streams", false, 1, 1}, {"quic-datagram", false, 1, 1},
+		{"tls", true, 1, 2}, {"quic", true, 0, 1}, {"quic-streams", true, 0, 1}, {"quic-datagram", true, 0, 1},
+	} {
+		c := config(t, x.proto, "delay 25ms", workload.Plan{Count: 20, Rate: 100})
+		c.Spec.Resume = x.resume
+		d := try(t, c)
+		if got := d.Setup.Resumed; got != nil && *got != x.resume || len(d.Warnings) > 0 && !noisy(d) {
+			t.Errorf("%s: resumed %v, warnings %q", x.proto, *got, d.Warnings)
+		}
+		first := *d.Setup.FirstMessageNS - int64(roundTrip/2)
+		switch early := d.Setup.EarlyData; {
+		case early != nil && *early != (x.connect == 0):
+			t.Errorf("%s, resumed %v: early data %v", x.proto, x.resume, *early)
+		case x.connect == 0 && x.secure > 0:
+			first -= *d.Setup.ConnectNS
+		case x.secure > 0:
+			first -= *d.Setup.SecureNS
+		case x.connect > 0:
+			first -= *d.Setup.ConnectNS
+		}
 		for _, s := range []struct {
 			what string
 			ns   *int64
 			want int
-		}{{"connect", d.Setup.ConnectNS, x.connect}, {"secure", d.Setup.SecureNS, x.secure}} {
+		}{{"connect", d.Setup.ConnectNS, x.connect}, {"secure", d.Setup.SecureNS, x.secure}, {"the first message, beyond that and half a one,", &first, 0}} {
 			n, beyond := trips(s.ns)
-			t.Logf("%s: %s took %d round trips and %v", x.proto, s.what, n, beyond)
+			t.Logf("%s, resumed %v: %s took %d round trips and %v", x.proto, x.resume, s.what, n, beyond)
 			// The race detector, whose runs are short, makes the encryption slow.
-			if n != s.want || beyond > 5*time.Millisecond && !noisy(d) && !testing.Short() {
+			if n != s.want || beyond < 0 || beyond > 5*time.Millisecond && !noisy(d) && !testing.Short() {
 				t.Errorf("%s: %s took %d round trips and %v, want %d and 5 ms at most", x.proto, s.what, n, beyond, s.want)
 			}
 		}
@@ -289,6 +312,52 @@ func TestEveryMessageIsAccountedFor(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A resumed session is accounted for as any other, loss or no loss: the first
+// packets may be lost, and the messages in them with the handshake that they came
+// with. The connection before is in no account, and meets no loss.
+func TestResumedIsAccountedFor(t *testing.T) {
+	const count = 300
+	for _, path := range []string{"delay 10ms loss 15%", "delay 10ms 8ms loss 5% duplicate 5% corrupt 3%"} {
+		for seed := uint64(1); seed <= 6; seed++ {
+			for _, tr := range Transports() {
+				p := tr.Properties()
+				if !p.Resumes {
+					continue
+				}
+				c := config(t, tr.Name(), path, workload.Plan{Count: count, Rate: 3000})
+				c.Spec.Resume, c.Seed, c.SeedGiven = true, seed, true
+				d := try(t, c)
+				if d.Setup.Resumed == nil || !*d.Setup.Resumed || !d.Plan.Resume {
+					t.Errorf("%s, seed %d: not resumed", tr.Name(), seed)
+				}
+				switch {
+				case p.Reliable && *d.Delivery.Delivered != count:
+					t.Errorf("%s, seed %d: delivered %d of %d", tr.Name(), seed, *d.Delivery.Delivered, count)
+				case !p.Reliable:
+					t.Logf("%s, seed %d: %d delivered, %d dropped by the receiver", path, seed, *d.Delivery.Delivered, *d.Account.ReceiverDropped)
+					accounted(t, &d.Measured)
+				}
+			}
+		}
+	}
+}
+
+// A list of losses, and a path's timeline, count from the connection that is
+// measured: the one before crosses neither.
+func TestTheVisitIsNotOnThePath(t *testing.T) {
+	c := config(t, "quic-datagram", "delay 10ms loss list 3", plan(40, 200, 200))
+	c.Path.Down.Loss = nil
+	c.Spec.Resume = true
+	d := try(t, c)
+	// QUIC may put several packets into a datagram, and none into two.
+	if got, sent := d.Link.Up, d.QUIC.PacketsSent; got.Lost != 1 || got.Packets > sent {
+		t.Errorf("the path lost %d of %d packets, QUIC sent %d", got.Lost, got.Packets, sent)
+	}
+	if got, came := d.Link.Down, d.QUIC.PacketsReceived; got.Packets > came {
+		t.Errorf("%d packets went down, QUIC received %d", got.Packets, came)
 	}
 }
 

@@ -84,6 +84,8 @@ type Config struct {
 	// where it also takes the seed.
 	Engine Engine
 	Exact  bool
+	// Held leaves the path clean, and uncounted, until Begin.
+	Held bool
 }
 
 // Lab is two hosts and a path. Its methods may be called from any goroutine.
@@ -346,6 +348,13 @@ func (l *Lab) Link(ctx context.Context) (link result.Link, cpu int64, err error)
 		return link, 0, err
 	}
 	return *a.Link, a.CPUNS, nil
+}
+
+// Begin makes the path of a lab that was Held what it is to be: it begins with
+// the next packet.
+func (l *Lab) Begin(ctx context.Context) error {
+	_, err := l.ask(ctx, request{Begin: true})
+	return err
 }
 
 // Command is a program to be run on a host.

@@ -82,7 +82,8 @@ func mountProc() {
 type pathProcess struct {
 	channel *channel
 	hosts   [2]*hostThread
-	path    path
+	path    path         // nil while a path of the kernel's is held
+	held    func() error // begins the path that is held; nil if none is
 
 	mu       sync.Mutex  // over what the reaper shares, and the channel's sending side
 	programs map[int]int // process id → the request that started it
@@ -98,7 +99,7 @@ func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
 	switch {
 	case r.Build != nil:
 		return p.build(r.Build, a)
-	case p.path == nil:
+	case p.hosts[Client] == nil:
 		return errors.New("the lab is not built")
 	case r.Start != nil:
 		return p.start(r.ID, r.Start, files)
@@ -108,6 +109,12 @@ func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
 		var err error
 		a.OK, err = p.hosts[r.Listen.Host].listening()
 		return err
+	case r.Begin && p.held != nil:
+		begin := p.held
+		p.held = nil
+		return begin()
+	case r.Link && p.path == nil:
+		return errors.New("the path has not begun")
 	case r.Link:
 		link, err := p.path.Link(context.Background())
 		if err != nil {
@@ -144,20 +151,57 @@ func (p *pathProcess) build(b *buildRequest, a *answer) error {
 		}
 	}
 	if a.Engine == Kernel {
-		p.path, err = newRouter(index, c)
-	} else {
-		p.path, err = newEmulator(index, c)
+		return p.route(index, c, b.Held)
 	}
+	return p.emulate(index, c, b.Held)
+}
+
+// emulate makes a path in user space; held, it is clean until it is to begin.
+func (p *pathProcess) emulate(index [2]int, c emulator.Config, held bool) error {
+	first := c
+	if held {
+		first = emulator.Config{}
+	}
+	e, err := newEmulator(index, first)
 	if err != nil {
 		return err
 	}
+	if held {
+		p.held = func() error { return e.Renew(context.Background(), c) }
+	}
+	p.run(e)
+	return nil
+}
+
+// route makes a path of the kernel's; held, the router has no netem, and nobody
+// looks, until it is to begin.
+func (p *pathProcess) route(index [2]int, c emulator.Config, held bool) error {
+	if err := forward(index); err != nil {
+		return err
+	}
+	begin := func() error {
+		r, err := newRouter(index, c)
+		if err == nil {
+			p.run(r)
+		}
+		return err
+	}
+	if held {
+		p.held = begin
+		return nil
+	}
+	return begin()
+}
+
+// run carries packets from here on.
+func (p *pathProcess) run(x path) {
+	p.path = x
 	go func() {
-		if err := p.path.Run(context.Background()); err != nil {
+		if err := x.Run(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, "netcmp: path:", err)
 			os.Exit(1)
 		}
 	}()
-	return nil
 }
 
 // choose is the engine that makes the path, and whether the seed reaches its

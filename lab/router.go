@@ -91,12 +91,8 @@ func kernelCan(c emulator.Config) error {
 	return nil
 }
 
-// newRouter makes a path of the kernel's between the two devices.
-func newRouter(index [2]int, c emulator.Config) (*router, error) {
-	r := &router{index: index, path: seeded(c.Path, c.Seed)}
-	for _, x := range c.Changes {
-		r.changes = append(r.changes, netem.Change{At: x.At, Path: seeded(x.Path, c.Seed)})
-	}
+// forward makes the namespace a router between the two devices.
+func forward(index [2]int) error {
 	for _, setting := range []struct {
 		file string
 		must bool
@@ -105,14 +101,25 @@ func newRouter(index [2]int, c emulator.Config) (*router, error) {
 		{"/proc/sys/net/ipv6/conf/all/forwarding", false}, // a kernel without IPv6 has a lab without it
 	} {
 		if err := os.WriteFile(setting.file, []byte("1\n"), 0); err != nil && setting.must {
-			return nil, fmt.Errorf("router: %w", err)
+			return fmt.Errorf("router: %w", err)
 		}
+	}
+	for h := range Host(2) {
+		if err := route(index[h], h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newRouter makes a path of the kernel's between the two devices of a router.
+func newRouter(index [2]int, c emulator.Config) (*router, error) {
+	r := &router{index: index, path: seeded(c.Path, c.Seed)}
+	for _, x := range c.Changes {
+		r.changes = append(r.changes, netem.Change{At: x.At, Path: seeded(x.Path, c.Seed)})
 	}
 	w := emulator.WitnessConfig{Index: index, Path: c.Path}
 	for h := range Host(2) {
-		if err := route(index[h], h); err != nil {
-			return nil, err
-		}
 		w.Near[h], w.Far[h] = h.gate(), h.mac()
 	}
 	var err error

@@ -30,6 +30,7 @@ type request struct {
 	Signal *signalRequest `json:",omitempty"`
 	Listen *listenRequest `json:",omitempty"`
 	Link   bool           `json:",omitempty"`
+	Begin  bool           `json:",omitempty"`
 }
 
 // buildRequest is a Config with its paths in tc netem's words.
@@ -40,6 +41,7 @@ type buildRequest struct {
 	Changes []changeWords `json:",omitempty"`
 	Engine  Engine        `json:",omitempty"`
 	Exact   bool          `json:",omitempty"`
+	Held    bool          `json:",omitempty"`
 }
 
 type pathWords struct{ Up, Down string }
@@ -51,7 +53,7 @@ type changeWords struct {
 
 func newBuildRequest(c Config) *buildRequest {
 	words := func(p netem.Path) pathWords { return pathWords{p.Up.String(), p.Down.String()} }
-	b := &buildRequest{Path: words(c.Path), Seed: c.Seed, Fate: c.Fate, Engine: c.Engine, Exact: c.Exact}
+	b := &buildRequest{Path: words(c.Path), Seed: c.Seed, Fate: c.Fate, Engine: c.Engine, Exact: c.Exact, Held: c.Held}
 	for _, x := range c.Changes {
 		b.Changes = append(b.Changes, changeWords{x.At, words(x.Path)})
 	}

@@ -35,6 +35,15 @@ type acceptOrder struct {
 	Client netip.AddrPort `json:"client"`
 }
 
+// accepted is the answer to it.
+type accepted struct {
+	AtNS int64 `json:"at_ns"` // when the server had the connection
+}
+
+type expectOrder struct {
+	Early bool `json:"early"` // the server takes the connection when it comes, unasked
+}
+
 type startOrder struct {
 	StartNS int64 `json:"start_ns"`
 	// OffsetNS is the server's clock less the client's.

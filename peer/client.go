@@ -13,6 +13,7 @@ import (
 
 	"netcmp/clock"
 	"netcmp/transport"
+	"netcmp/transport/secure"
 )
 
 // ClientConfig is what a client is made from.
@@ -24,14 +25,21 @@ type ClientConfig struct {
 	Server     netip.Addr // where the server's sessions listen
 	Private    bool       // see ServerConfig
 	Traces     transport.Traces
+	// Begin is called before the connection that is measured, where another one
+	// went before it; nil does nothing.
+	Begin func(context.Context) error
 }
 
 // Outcome is what both ends know at the end of a session, or of as much of it
 // as there was.
 type Outcome struct {
 	StartedNS int64 // Unix time of the first planned send
-	ConnectNS *int64
-	SecureNS  *int64 // from the beginning of the connection to encryption in place
+	// From the beginning of the connection until the client may send, until the
+	// handshake that encrypts is done, and until the server has it; null where
+	// there is no such thing.
+	ConnectNS  *int64
+	SecureNS   *int64
+	AcceptedNS *int64
 	// OffsetNS is the server's clock less the client's, right to
 	// UncertaintyNS; both are 0 where the ends share a clock.
 	OffsetNS      int64
@@ -90,6 +98,7 @@ type run struct {
 
 	mu     sync.Mutex
 	end    *end       // nil before the start; from then on it, start and base stay
+	begun  int64      // when the connection was, our clock
 	start  int64      // when messages are due from, our clock
 	base   Outcome    // what the outcome begins with
 	server *EndReport // its last report
@@ -134,50 +143,89 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	defer cancel()
 	defer context.AfterFunc(watching, cancel)()
 
-	begun := clock.Now()
-	// A path that answers nothing is not waited for longer than for messages.
-	dialling, enough := context.WithTimeoutCause(ctx, r.spec.Patience, errNoAnswer)
 	asked := r.spec.config(r.session.Session)
 	asked.Certificate, asked.Traces = r.session.Certificate, r.config.Traces
-	conn, err := t.Dial(dialling, netip.AddrPortFrom(r.config.Server, r.session.Port), asked)
-	cause := context.Cause(dialling)
-	enough()
-	if errors.Is(cause, errNoAnswer) {
-		err = fmt.Errorf("%w within %v", cause, r.spec.Patience)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	if t.Properties().Handshake {
-		took := clock.Now() - begun
-		if s := conn.Stats(); s.Secured > 0 {
-			base.SecureNS = new(s.Secured - begun)
-			took = s.Connected - begun
+	if r.spec.Resume {
+		sessions := secure.NewSessions()
+		asked.Sessions = sessions
+		if err := r.rehearse(ctx, t, asked, sessions); err != nil {
+			return nil, err
 		}
-		base.ConnectNS = &took
 	}
-	if err := r.control.call(ctx, "POST", r.path("accept"), acceptOrder{Client: conn.LocalAddr()}, nil); err != nil {
-		_ = conn.Close()
+	begun := clock.Now()
+	conn, err := r.dial(ctx, t, asked)
+	if err != nil {
 		return nil, err
 	}
+	if t.Properties().Handshake {
+		base.ConnectNS = new(clock.Now() - begun)
+		base.shaken(begun, conn.Stats())
+	}
+	early := r.spec.early(t.Properties())
 	now, wall := clock.Both()
-	start := now + int64(lead) + clocks.exchange
+	start := now
+	if !early {
+		var at accepted
+		if err := r.control.call(ctx, "POST", r.path("accept"), acceptOrder{Client: conn.LocalAddr()}, &at); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		if base.ConnectNS != nil && at.AtNS > 0 {
+			base.AcceptedNS = new(at.AtNS - clocks.offset - begun)
+		}
+		now, wall = clock.Both()
+		start = now + int64(lead) + clocks.exchange
+	}
 	base.StartedNS = wall + start - now
 	e := newEnd(endConfig{
 		spec: r.spec, properties: t.Properties(), conn: conn, session: r.session.Session,
 		client: true, private: r.config.Private, start: start, ahead: clocks.offset,
 	})
+	if early {
+		e.run() // before the server hears of it: the first packets leave now
+	}
 	if err := r.control.call(ctx, "POST", r.path("start"), startOrder{
 		StartNS: start + clocks.offset, OffsetNS: clocks.offset,
 	}, nil); err != nil {
+		if early {
+			e.close()
+		}
 		_ = conn.Close()
 		return nil, err
 	}
 	r.mu.Lock()
-	r.end, r.start, r.base = e, start, base
+	r.end, r.begun, r.start, r.base = e, begun, start, base
 	r.mu.Unlock()
-	e.run()
+	if !early {
+		e.run()
+	}
 	return e, nil
+}
+
+// dial connects. A path that answers nothing is not waited for longer than for
+// messages.
+func (r *run) dial(ctx context.Context, t transport.Transport, asked transport.Config) (transport.Conn, error) {
+	dialling, enough := context.WithTimeoutCause(ctx, r.spec.Patience, errNoAnswer)
+	defer enough()
+	conn, err := t.Dial(dialling, netip.AddrPortFrom(r.config.Server, r.session.Port), asked)
+	if cause := context.Cause(dialling); err != nil && errors.Is(cause, errNoAnswer) {
+		err = fmt.Errorf("%w within %v", cause, r.spec.Patience)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return conn, nil
+}
+
+// shaken enters what a connection that was begun at an instant tells of its
+// handshakes.
+func (o *Outcome) shaken(begun int64, s transport.Stats) {
+	if s.Connected > 0 {
+		o.ConnectNS = new(s.Connected - begun)
+	}
+	if s.Secured > 0 {
+		o.SecureNS = new(s.Secured - begun)
+	}
 }
 
 func (r *run) path(verb string) string { return "/v1/sessions/" + r.session.ID + "/" + verb }
@@ -229,6 +277,7 @@ func (r *run) finish(ctx, watching context.Context, e *end) *Outcome {
 		}
 	}
 	out.Client.GaveUp, out.Client.Waited = gaveUp, waited
+	out.shaken(r.begun, out.Client.Stats) // with early data it is done only now
 	if !out.Interrupted && out.Error == "" {
 		out.Error = firstError(out.Client, out.Server)
 	}

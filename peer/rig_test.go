@@ -273,7 +273,7 @@ func checkOutcome(t *testing.T, s Spec, out *Outcome) {
 	if !strings.HasPrefix(out.ClockSource, "one host") || out.OffsetNS != 0 || out.UncertaintyNS != 0 {
 		t.Errorf("clock %q, %d ± %d", out.ClockSource, out.OffsetNS, out.UncertaintyNS)
 	}
-	if (out.ConnectNS != nil) != (s.Proto == "tcp") {
+	if (out.ConnectNS != nil) != (s.Proto != "udp") {
 		t.Errorf("connect %v", out.ConnectNS)
 	}
 	if age := time.Since(time.Unix(0, out.StartedNS)); age < 0 || age > bound {

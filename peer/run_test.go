@@ -1,12 +1,60 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
+	"netcmp/quic"
+	"netcmp/tcp"
+	"netcmp/udp"
 	"netcmp/workload"
 )
+
+// A session that is resumed is accounted for as any other: the connection before
+// is over, and nobody counts it. Where messages leave with the first packets, the
+// client does not wait for the handshake.
+func TestResume(t *testing.T) {
+	r := newRig(t, tcp.NewTLS(), quic.New(), quic.NewStreams(), quic.NewDatagram())
+	begun := 0
+	r.client.Begin = func(context.Context) error { begun++; return nil }
+	for i, tr := range r.client.Transports {
+		for _, s := range []Spec{
+			{Direction: Up}, {Direction: Down}, {Direction: Both}, {Pattern: RequestResponse},
+		} {
+			s.Proto, s.Plan, s.Resume, s.Quiet = tr.Name(), plan(60, 500), true, 100*time.Millisecond
+			t.Run(fmt.Sprint(s.Proto, "/", s.Direction, s.Pattern), func(t *testing.T) {
+				rig := *r
+				rig.t = t
+				begun = 0
+				out := rig.must(t.Context(), s, nil)
+				checkOutcome(t, s, out)
+				rig.gone()
+				got := out.Client.Stats
+				if got.Resumed == nil || !*got.Resumed || begun != 1 {
+					t.Errorf("resumed %v, begun %d times", got.Resumed, begun)
+				}
+				if early := got.EarlyData != nil && *got.EarlyData; early != (i > 0) {
+					t.Errorf("early data: %v", early)
+				}
+				if out.SecureNS == nil || *out.SecureNS < *out.ConnectNS {
+					t.Errorf("connected after %v, secured after %v", out.ConnectNS, out.SecureNS)
+				}
+			})
+		}
+	}
+}
+
+// A transport without sessions is told so, and so is a client that expects a
+// connection where nobody has visited.
+func TestResumeRefused(t *testing.T) {
+	r := newRig(t, udp.New(), tcp.NewTLS())
+	_, err := r.run(t.Context(), Spec{Proto: "udp", Plan: plan(1, 500), Resume: true}, nil)
+	wantError(t, err, true, "udp", "tls")
+	c := r.open(Spec{Proto: "tls", Plan: plan(1, 500), Resume: true})
+	wantError(t, r.call("/v1/sessions/"+c.ID+"/expect", expectOrder{}, nil), false, "visited")
+}
 
 // Every message of a session is accounted for, whatever its shape.
 func TestRun(t *testing.T) {

@@ -65,6 +65,8 @@ func NewServer(c ServerConfig) *Server {
 	})
 	mux.HandleFunc("POST /v1/sessions", s.create)
 	mux.HandleFunc("GET /v1/sessions/{id}/watch", s.with((*session).watch))
+	mux.HandleFunc("POST /v1/sessions/{id}/visit", s.with((*session).visit))
+	mux.HandleFunc("POST /v1/sessions/{id}/expect", s.with((*session).expect))
 	mux.HandleFunc("POST /v1/sessions/{id}/accept", s.with((*session).accept))
 	mux.HandleFunc("POST /v1/sessions/{id}/start", s.with((*session).start))
 	mux.HandleFunc("POST /v1/sessions/{id}/stop", s.with((*session).stop))

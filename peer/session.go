@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"netcmp/clock"
 	"netcmp/transport"
 )
 
@@ -35,6 +36,13 @@ type session struct {
 	conn      transport.Conn // nil before accept
 	end       *end           // nil before start
 	closed    bool
+
+	visitor transport.Conn // nil before visit
+	visited chan struct{}  // closed when its connection is over
+	// Of a connection that is taken when it comes:
+	arrived chan struct{} // closed when it has, or will not; nil without one
+	missed  error         // why it did not
+	before  *counters     // as they stood before it
 }
 
 // awaitWatcher closes the session if nobody watches it in time.
@@ -60,12 +68,19 @@ func (x *session) close() {
 		return
 	}
 	x.closed = true
-	conn, e := x.conn, x.end
+	conn, e, visitor, arrived := x.conn, x.end, x.visitor, x.arrived
 	x.unwatched.Stop()
 	x.mu.Unlock()
 
 	close(x.done)
 	_ = x.listener.Close()
+	if visitor != nil {
+		_ = visitor.Close()
+		<-x.visited
+	}
+	if arrived != nil {
+		<-arrived
+	}
 	switch {
 	case e != nil:
 		e.close()
@@ -148,9 +163,29 @@ func (e *end) watchLine(full bool) watchLine {
 
 // accept takes the client's connection.
 func (x *session) accept(w http.ResponseWriter, r *http.Request) {
+	conn := x.take(w, r)
+	if conn == nil {
+		return
+	}
+	at := clock.Now()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		_ = conn.Close()
+		refuse(w, "the session has ended")
+		return
+	}
+	x.conn = conn
+	x.log.Info().Msg("connection accepted")
+	answerJSON(w, http.StatusOK, accepted{AtNS: at})
+}
+
+// take waits for the connection that a request tells of. It refuses the request,
+// and gives nil, if none is to come or none comes.
+func (x *session) take(w http.ResponseWriter, r *http.Request) transport.Conn {
 	var o acceptOrder
 	if !order(w, r, &o) {
-		return
+		return nil
 	}
 	x.mu.Lock()
 	mine := !x.accepting && !x.closed
@@ -158,27 +193,21 @@ func (x *session) accept(w http.ResponseWriter, r *http.Request) {
 	x.mu.Unlock()
 	if !mine {
 		refuse(w, "the session has its connection, or has ended")
-		return
+		return nil
 	}
 	from := x.clientAt(o.Client)
 	// A handshake's last segment that is lost comes again, but not soon.
 	ctx, cancel := context.WithTimeout(r.Context(), x.spec.Patience)
 	defer cancel()
 	conn, err := x.listener.Accept(ctx, from)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	switch {
-	case err != nil:
+	if err != nil {
+		x.mu.Lock()
 		x.accepting = false
+		x.mu.Unlock()
 		answerJSON(w, http.StatusGatewayTimeout, failure{Error: fmt.Sprintf("the client's connection from %v did not come: %v", from, err)})
-	case x.closed:
-		_ = conn.Close()
-		refuse(w, "the session has ended")
-	default:
-		x.conn = conn
-		x.log.Info().Stringer("from", from).Msg("connection accepted")
-		answerJSON(w, http.StatusOK, struct{}{})
+		return nil
 	}
+	return conn
 }
 
 // clientAt is the address that the client's connection comes from. Of what the
@@ -198,10 +227,18 @@ func (x *session) start(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.mu.Lock()
+	arrived := x.arrived
+	x.mu.Unlock()
+	if arrived != nil {
+		<-arrived // within the session's patience
+	}
+	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
 	case x.closed:
 		refuse(w, "the session has ended")
+	case x.missed != nil:
+		answerJSON(w, http.StatusGatewayTimeout, failure{Error: fmt.Sprintf("the client's connection did not come: %v", x.missed)})
 	case x.conn == nil:
 		refuse(w, "the session has no connection yet")
 	case x.end != nil:
@@ -211,6 +248,9 @@ func (x *session) start(w http.ResponseWriter, r *http.Request) {
 			spec: x.spec, properties: x.transport.Properties(), conn: x.conn, session: x.number,
 			private: x.server.config.Private, start: o.StartNS, ahead: -o.OffsetNS,
 		})
+		if x.before != nil {
+			x.end.before = *x.before
+		}
 		x.end.run()
 		x.log.Info().Msg("session started")
 		answerJSON(w, http.StatusOK, struct{}{})

@@ -8,6 +8,9 @@
 //	POST /v1/sessions              what is to be done; the server opens a listener
 //	GET  /v1/sessions/ID/watch     a line a quarter of a second: how it goes. The
 //	                               session lasts as long as somebody watches
+//	POST /v1/sessions/ID/visit     where a session is to be resumed: the client has
+//	                               connected for a ticket alone; the server takes the connection
+//	POST /v1/sessions/ID/expect    the client has closed that one; the next is measured
 //	POST /v1/sessions/ID/accept    the client has connected; the server takes the connection
 //	POST /v1/sessions/ID/start     messages are due from such and such an instant
 //	POST /v1/sessions/ID/stop      no more messages, and no long wait for those under way
@@ -15,7 +18,9 @@
 //
 // A connection is accepted before the start is fixed: with TCP the server has
 // it a trip through the path after the client has, more if a segment is lost,
-// and that time must not eat into the schedule.
+// and that time must not eat into the schedule. Where messages leave with the
+// connection's first packets (0-RTT) there is no time for that: the server takes
+// the connection when it comes, and is told of the start meanwhile.
 //
 // In the lab the channel is a socket pair, between machines a TCP connection;
 // nothing else differs.
@@ -69,6 +74,8 @@ type Spec struct {
 	// gives up on what is missing.
 	Patience time.Duration `json:"patience_ns"`
 
+	// Resume has the connection resume a session that one before it began.
+	Resume        bool   `json:"resume,omitempty"`
 	Congestion    string `json:"congestion"`
 	Nagle         bool   `json:"nagle"`
 	SendBuffer    int    `json:"send_buffer"`
@@ -123,6 +130,9 @@ func (s Spec) Validate(transports []transport.Transport) error {
 			fault("size %d is more than a message of %s can hold: at most %d", s.Plan.Size, s.Proto, most)
 		}
 	}
+	if t != nil && s.Resume && !t.Properties().Resumes {
+		fault("%s has no sessions to resume: resume takes %s", s.Proto, strings.Join(resuming(transports), ", "))
+	}
 	if !slices.Contains([]Direction{Up, Down, Both}, s.Direction) {
 		fault("direction %q is unknown; known: up, down, both", s.Direction)
 	}
@@ -157,6 +167,17 @@ func (s Spec) Validate(transports []transport.Transport) error {
 	return errors.Join(faults...)
 }
 
+// resuming are the names of the transports that resume sessions.
+func resuming(transports []transport.Transport) []string {
+	var names []string
+	for _, t := range transports {
+		if t.Properties().Resumes {
+			names = append(names, t.Name())
+		}
+	}
+	return names
+}
+
 // find gives the transport of that name.
 func find(transports []transport.Transport, name string) (transport.Transport, error) {
 	var known []string
@@ -174,11 +195,17 @@ func (s Spec) sends(client bool) bool {
 	return s.Direction == Both || (s.Direction == Up) == client
 }
 
+// early says that the client's messages leave with its first packets: where the
+// server sends by itself, it cannot before it has the connection.
+func (s Spec) early(p transport.Properties) bool {
+	return s.Resume && p.EarlyData && s.Direction == Up
+}
+
 // config is what the session asks of its transport.
 func (s Spec) config(session uint64) transport.Config {
 	return transport.Config{
 		Congestion: s.Congestion, Nagle: s.Nagle,
 		SendBuffer: s.SendBuffer, ReceiveBuffer: s.ReceiveBuffer,
-		MaxMessage: max(s.Plan.Size, message.HeaderSize), Session: session,
+		MaxMessage: max(s.Plan.Size, message.HeaderSize), Session: session, Resumable: s.Resume,
 	}
 }

@@ -26,6 +26,9 @@ type counters struct {
 	// them by their length.
 	discarded, discardedPackets atomic.Int64
 	tooLate                     atomic.Int64 // of those packets: taken for copies
+	// early counts what the listener threw away of this connection before there
+	// was one; nil for none.
+	early *counters
 
 	mu   sync.Mutex
 	seen bits // packet numbers that came
@@ -64,7 +67,7 @@ func (r recorder) RecordEvent(e qlogwriter.Event) {
 		count(e.Frames, &r.sentFrames, &r.sentPackets)
 	case qlog.PacketReceived:
 		count(e.Frames, &r.receivedFrames, &r.receivedPackets)
-		if e.Header.PacketType == qlog.PacketType1RTT {
+		if carries(e.Header.PacketType) {
 			r.mu.Lock()
 			r.seen.add(int64(e.Header.PacketNumber))
 			r.mu.Unlock()
@@ -80,13 +83,17 @@ func (r recorder) RecordEvent(e qlogwriter.Event) {
 	}
 }
 
+// carries says that packets of a type carry messages. Both count with the same
+// numbers (RFC 9000 §12.3).
+func carries(t qlog.PacketType) bool { return t == qlog.PacketType1RTT || t == qlog.PacketType0RTT }
+
 // packetDropped tells a copy from a packet that came so late that quic-go no
 // longer knows whether it is one (RFC 9000 §12.3), damage from want of room.
 func (r recorder) packetDropped(e qlog.PacketDropped) {
 	switch e.Trigger {
 	case qlog.PacketDropDuplicate:
 		r.mu.Lock()
-		copied := e.Header.PacketType != qlog.PacketType1RTT || r.seen.has(int64(e.Header.PacketNumber))
+		copied := !carries(e.Header.PacketType) || r.seen.has(int64(e.Header.PacketNumber))
 		if !copied {
 			r.seen.add(int64(e.Header.PacketNumber))
 		}
@@ -96,11 +103,15 @@ func (r recorder) packetDropped(e qlog.PacketDropped) {
 		}
 		r.tooLate.Add(1)
 	case qlog.PacketDropDOSPrevention: // its queue of packets is full
+	case qlog.PacketDropKeysUnavailable: // it is of a handshake that is over
+		if e.Header.PacketType != qlog.PacketType0RTT {
+			return
+		}
 	default:
 		r.unusable.Add(1)
 		return
 	}
-	if n := messagesIn(e.Raw.Length, r.largest); n > 0 {
+	if n := messagesIn(e.Raw.Length, r.largest, e.Header.PacketType == qlog.PacketType0RTT); n > 0 {
 		r.discarded.Add(n)
 		r.discardedPackets.Add(1)
 	}
@@ -109,10 +120,15 @@ func (r recorder) packetDropped(e qlog.PacketDropped) {
 // messagesIn is how many messages of a size fit into a packet so long that holds
 // nothing else of that size. A short header has at least a byte, the four of the
 // connection ID that quic-go gives itself and one of the packet number, and the
-// seal has 16 (RFC 9000 §17.3, RFC 9001 §5.3). A DATAGRAM frame has its type
-// and, unless it is the packet's last, its length (RFC 9221 §4).
-func messagesIn(packet, size int) int64 {
-	const least = 1 + 4 + 1 + 16
+// seal has 16 (RFC 9000 §17.3, RFC 9001 §5.3). A long one (§17.2.3) has the
+// version, two connection IDs with their lengths, and the packet's length, too.
+// A DATAGRAM frame has its type and, unless it is the packet's last, its length
+// (RFC 9221 §4).
+func messagesIn(packet, size int, long bool) int64 {
+	least := 1 + 4 + 1 + 16
+	if long {
+		least += 4 + 1 + 1 + 4 + 2
+	}
 	header := 1 + quicvarint.Len(uint64(size))
 	return int64(max(packet-least-1+header, 0) / (size + header))
 }
@@ -132,12 +148,17 @@ func count(frames []qlog.Frame, messages, packets *atomic.Int64) {
 
 // carriage is what was counted so far.
 func (c *counters) carriage() *transport.Carriage {
-	return &transport.Carriage{
+	x := &transport.Carriage{
 		MessagesSent: c.sentFrames.Load(), PacketsSent: c.sentPackets.Load(), Unsent: c.unsent.Load(),
 		MessagesReceived: c.receivedFrames.Load(), PacketsReceived: c.receivedPackets.Load(),
 		Unusable: c.unusable.Load(), Dropped: c.dropped.Load(),
 		Discarded: c.discarded.Load(), PacketsDiscarded: c.discardedPackets.Load(), TooLate: c.tooLate.Load(),
 	}
+	if c.early != nil {
+		x.Discarded += c.early.discarded.Load()
+		x.PacketsDiscarded += c.early.discardedPackets.Load()
+	}
+	return x
 }
 
 // countersKey is where the context of an accepted connection has its counters.

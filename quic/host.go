@@ -2,6 +2,7 @@ package quic
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"sync"
@@ -33,6 +34,23 @@ func newHost(ctx context.Context, network string, addr netip.AddrPort) (*host, e
 	}
 	udp := pc.(*net.UDPConn)
 	return &host{udp: udp, quic: &quicgo.Transport{Conn: udp}, users: 1}, nil
+}
+
+// acceptor is a listener of quic-go's: one that gives connections away when their
+// handshake is done, or before.
+type acceptor interface {
+	Accept(ctx context.Context) (*quicgo.Conn, error)
+	Close() error
+}
+
+// listen shakes hands with whoever comes. Early, a connection is there before its
+// handshake is done, and what a client sent with its first packets is taken.
+func (h *host) listen(identity *tls.Config, config *quicgo.Config, early bool) (acceptor, error) {
+	if early {
+		config.Allow0RTT = true
+		return h.quic.ListenEarly(identity, config)
+	}
+	return h.quic.Listen(identity, config)
 }
 
 // setBuffers makes the socket's buffers as large as asked for. quic-go has set

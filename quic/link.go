@@ -12,6 +12,7 @@ import (
 
 	quicgo "github.com/quic-go/quic-go"
 
+	"netcmp/clock"
 	"netcmp/result"
 	"netcmp/transport"
 )
@@ -32,7 +33,11 @@ type link struct {
 	host    *host
 	counts  *counters // nil but for datagrams
 	largest int
-	secured int64 // see transport.Stats; 0 at the end that accepted
+	// See transport.Stats; both are 0 at the end that accepted.
+	connected int64
+	secured   atomic.Int64
+	rejected  atomic.Bool    // what was sent before the handshake was done is lost
+	shaking   sync.WaitGroup // whoever waits for the handshake's end
 
 	// ended ends with Close, before anything else does.
 	ended   context.Context
@@ -54,6 +59,37 @@ func newLink(session *quicgo.Conn, h *host, counts *counters, largest int) *link
 	return l
 }
 
+// dialled begins a connection that this end has dialled, which could send from
+// the instant connected on. done is called when its handshake is over.
+func (l *link) dialled(connected int64, done func()) {
+	l.connected = connected
+	select {
+	case <-l.session.HandshakeComplete():
+		done()
+		l.secured.Store(connected)
+		// If what was to be early was refused before there was any, nothing is lost.
+		_, _ = l.session.NextConnection(l.ended)
+		return
+	default:
+	}
+	l.shaking.Go(func() {
+		defer done()
+		select {
+		case <-l.session.HandshakeComplete():
+		case <-l.session.Context().Done():
+			return
+		}
+		l.secured.Store(clock.Now())
+		if !l.session.ConnectionState().Used0RTT {
+			l.rejected.Store(true)
+			_ = l.session.CloseWithError(farewell+2, "0-RTT rejected")
+		}
+	})
+}
+
+// errRejected is of a connection whose early data the listener did not take.
+var errRejected = fmt.Errorf("%w: it did not take the early data (0-RTT rejected)", transport.ErrPeerGone)
+
 // LocalAddr is this end's address.
 func (l *link) LocalAddr() netip.AddrPort { return addrPort(l.session.LocalAddr()) }
 
@@ -64,6 +100,11 @@ func (l *link) why(err error) error {
 		return nil
 	case l.closed.Load():
 		return transport.ErrClosed
+	case l.rejected.Load():
+		return errRejected
+	case errors.Is(err, quicgo.Err0RTTRejected):
+		l.rejected.Store(true) // streams are told before the handshake is done
+		return errRejected
 	case errors.Is(err, io.EOF):
 		return transport.ErrPeerGone
 	}
@@ -95,6 +136,7 @@ func (l *link) shut(wake, rest func()) error {
 		l.receiving.Unlock() //nolint:staticcheck // likewise
 		rest()
 		_ = l.session.CloseWithError(farewell, "")
+		l.shaking.Wait()
 
 		l.counting.Lock()
 		defer l.counting.Unlock()
@@ -130,7 +172,7 @@ func (l *link) refresh() {
 	is, x := l.session.ConnectionState(), l.session.ConnectionStats()
 	s := transport.Stats{
 		Congestion: congestion, SendBuffer: send, ReceiveBuffer: receive,
-		Connected: l.secured, Secured: l.secured,
+		Connected: l.connected, Secured: l.secured.Load(),
 		QUIC: &result.QUIC{
 			Version: is.Version.String(), SegmentationOffload: is.GSO,
 			RTTNS: int64(x.SmoothedRTT), RTTVarNS: int64(x.MeanDeviation), MinRTTNS: int64(x.MinRTT),
@@ -139,6 +181,11 @@ func (l *link) refresh() {
 			PacketsReceived: int64(x.PacketsReceived), BytesReceived: int64(x.BytesReceived),
 			PacketsLost: int64(x.PacketsLost), BytesLost: int64(x.BytesLost),
 		},
+	}
+	if s.Secured > 0 {
+		s.Resumed, s.EarlyData = new(is.TLS.DidResume), new(is.Used0RTT)
+	} else if l.rejected.Load() {
+		s.EarlyData = new(false)
 	}
 	if l.counts == nil {
 		s.Retransmitted = new(int64(x.PacketsLost))

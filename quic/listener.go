@@ -17,9 +17,10 @@ import (
 type Listener struct {
 	way         Transport
 	host        *host
-	quic        *quicgo.Listener
+	quic        acceptor
 	certificate []byte
 	largest     int
+	early       counters // packets of connections that were not there yet
 
 	door    *secure.Door[*quicgo.Conn]
 	closing sync.Once
@@ -56,8 +57,8 @@ func (l *Listener) Addr() netip.AddrPort { return addrPort(l.host.udp.LocalAddr(
 // Certificate is what clients have to trust.
 func (l *Listener) Certificate() []byte { return l.certificate }
 
-// Accept waits for a connection from from whose handshake is done. Others are
-// closed, and the wait goes on.
+// Accept waits for a connection from from whose handshake is done, or of a
+// resumable listener begun. Others are closed, and the wait goes on.
 func (l *Listener) Accept(ctx context.Context, from netip.AddrPort) (transport.Conn, error) {
 	session, err := l.door.Take(ctx,
 		func(c *quicgo.Conn) bool { return socket.From(from, addrPort(c.RemoteAddr())) },
@@ -69,7 +70,11 @@ func (l *Listener) Accept(ctx context.Context, from netip.AddrPort) (transport.C
 		refuse(session)
 		return nil, transport.ErrClosed
 	}
-	return l.way.carry(newLink(session, l.host, countersOf(session.Context()), l.largest)), nil
+	counts := countersOf(session.Context())
+	if counts != nil {
+		counts.early = &l.early
+	}
+	return l.way.carry(newLink(session, l.host, counts, l.largest)), nil
 }
 
 // Close stops listening and ends Accept. Connections that were accepted go on.

@@ -55,7 +55,7 @@ type Transport struct {
 func New() transport.Transport {
 	return Transport{
 		name:       "quic",
-		properties: transport.Properties{Reliable: true, Ordered: true, Handshake: true, Encrypted: true, MaxMessage: MaxMessage, Congestion: congestion},
+		properties: transport.Properties{Reliable: true, Ordered: true, Handshake: true, Encrypted: true, Resumes: true, EarlyData: true, MaxMessage: MaxMessage, Congestion: congestion},
 		carry:      newStream, config: quicgo.Config{MaxIncomingUniStreams: 1},
 	}
 }
@@ -65,7 +65,7 @@ func New() transport.Transport {
 func NewStreams() transport.Transport {
 	return Transport{
 		name:       "quic-streams",
-		properties: transport.Properties{Reliable: true, Handshake: true, Encrypted: true, MaxMessage: MaxMessage, Congestion: congestion},
+		properties: transport.Properties{Reliable: true, Handshake: true, Encrypted: true, Resumes: true, EarlyData: true, MaxMessage: MaxMessage, Congestion: congestion},
 		carry:      newStreams, config: quicgo.Config{MaxIncomingUniStreams: streamsMax},
 	}
 }
@@ -75,7 +75,7 @@ func NewStreams() transport.Transport {
 func NewDatagram() transport.Transport {
 	return Transport{
 		name:       "quic-datagram",
-		properties: transport.Properties{Handshake: true, Encrypted: true, MaxMessage: MaxDatagram, Congestion: congestion},
+		properties: transport.Properties{Handshake: true, Encrypted: true, Resumes: true, EarlyData: true, MaxMessage: MaxDatagram, Congestion: congestion},
 		carry:      newDatagram, config: quicgo.Config{EnableDatagrams: true, MaxIncomingUniStreams: -1},
 	}
 }
@@ -131,7 +131,7 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 	if err != nil {
 		return nil, err
 	}
-	identity, certificate, err := secure.Server()
+	identity, certificate, err := secure.Server(c.Resumable)
 	if err != nil {
 		return nil, err
 	}
@@ -139,18 +139,20 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{way: t, host: h, certificate: certificate, largest: largest, door: secure.NewDoor[*quicgo.Conn]()}
+	l := &Listener{way: t, host: h, certificate: certificate, largest: largest, door: secure.NewDoor[*quicgo.Conn](c.Resumable)}
+	l.early.largest = largest
 	config := t.settings()
 	var tracers []tracer
 	if t.config.EnableDatagrams {
 		h.quic.ConnContext = withCounters(largest)
+		h.quic.Tracer = recorder{&l.early}
 		tracers = append(tracers, traceAccepted)
 	}
 	if err := h.traceTo(config, c.Traces, tracers); err != nil {
 		_ = h.release()
 		return nil, err
 	}
-	if l.quic, err = h.quic.Listen(identity, config); err == nil {
+	if l.quic, err = h.listen(identity, config, c.Resumable); err == nil {
 		err = h.setBuffers(c)
 	}
 	if err != nil {
@@ -162,13 +164,15 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 }
 
 // Dial shakes hands; it takes one round trip (RFC 9001 §4), after which the
-// connection is there and encrypted.
+// connection is there and encrypted. Where a session is resumed it does not wait
+// for that: messages leave with the first packets, under keys of the session
+// before (0-RTT, RFC 9001 §4.6).
 func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Config) (transport.Conn, error) {
 	network, largest, err := t.check(addr, c)
 	if err != nil {
 		return nil, err
 	}
-	identity, err := secure.Client(c.Certificate)
+	identity, err := secure.Client(c.Certificate, c.Sessions)
 	if err != nil {
 		return nil, err
 	}
@@ -192,20 +196,23 @@ func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Co
 		tracers = append(tracers, counts.trace)
 	}
 	logged, err := secure.KeyLog(identity, c.Traces.KeyLog)
-	if err == nil {
-		defer logged()
-		err = h.traceTo(config, c.Traces, tracers)
-	}
 	if err != nil {
 		_ = h.release()
 		return nil, err
 	}
-	session, err := h.quic.Dial(ctx, net.UDPAddrFromAddrPort(addr), identity, config)
-	secured := clock.Now()
+	if err := h.traceTo(config, c.Traces, tracers); err != nil {
+		logged()
+		_ = h.release()
+		return nil, err
+	}
+	// Without a ticket DialEarly is Dial.
+	session, err := h.quic.DialEarly(ctx, net.UDPAddrFromAddrPort(addr), identity, config)
+	connected := clock.Now()
 	if err == nil {
 		err = h.setBuffers(c)
 	}
 	if err != nil {
+		logged()
 		_ = h.release()
 		if e := ctx.Err(); e != nil {
 			err = e
@@ -213,7 +220,7 @@ func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Co
 		return nil, err
 	}
 	l := newLink(session, h, counts, largest)
-	l.secured = secured
+	l.dialled(connected, logged)
 	return t.carry(l), nil
 }
 

@@ -315,8 +315,17 @@ func setupWords(d *result.Document) []string {
 	default:
 		parts = append(parts, "set-up "+notMeasured)
 	}
-	if d.Setup.SecureNS != nil {
+	early := d.Setup.EarlyData != nil && *d.Setup.EarlyData
+	if d.Setup.SecureNS != nil && early {
+		parts = append(parts, "handshake done after "+Duration(*d.Setup.SecureNS))
+	} else if d.Setup.SecureNS != nil {
 		parts = append(parts, "encrypted after "+Duration(*d.Setup.SecureNS))
+	}
+	switch {
+	case early:
+		parts = append(parts, "session resumed with early data (0-RTT)")
+	case d.Setup.Resumed != nil && *d.Setup.Resumed:
+		parts = append(parts, "session resumed")
 	}
 	return parts
 }

@@ -89,26 +89,30 @@ type Environment struct {
 
 // Plan is the experiment as it was really run.
 type Plan struct {
-	Count         int64        `json:"count"` // messages scheduled a direction; 0: bounded by DurationNS alone
-	DurationNS    int64        `json:"duration_ns"`
-	SizeBytes     int          `json:"size_bytes"` // of one message, header included
-	RatePerS      float64      `json:"rate_per_s"` // 0: saturate
-	Saturate      bool         `json:"saturate"`
-	Arrival       string       `json:"arrival"`
-	Burst         int          `json:"burst,omitempty"`
-	Direction     string       `json:"direction"`
-	Pattern       string       `json:"pattern"`
-	Connection    string       `json:"connection"`
-	NetemUp       string       `json:"netem_up"`   // tc netem arguments; "" is a clean path
-	NetemDown     string       `json:"netem_down"` //
-	Fate          string       `json:"fate"`       // losses go by "packet" or by "time"
-	Timeline      []PlanChange `json:"timeline,omitempty"`
-	PathDefault   bool         `json:"path_default"` // no path flag was given
-	Congestion    string       `json:"congestion"`   // as read back from the socket; "" where the protocol has none
-	NoDelay       bool         `json:"no_delay"`
-	SendBuffer    int          `json:"send_buffer"`    // asked for; 0: the system's default
-	ReceiveBuffer int          `json:"receive_buffer"` //
-	Command       string       `json:"command"`        // the command line that makes this experiment again
+	Count       int64        `json:"count"` // messages scheduled a direction; 0: bounded by DurationNS alone
+	DurationNS  int64        `json:"duration_ns"`
+	SizeBytes   int          `json:"size_bytes"` // of one message, header included
+	RatePerS    float64      `json:"rate_per_s"` // 0: saturate
+	Saturate    bool         `json:"saturate"`
+	Arrival     string       `json:"arrival"`
+	Burst       int          `json:"burst,omitempty"`
+	Direction   string       `json:"direction"`
+	Pattern     string       `json:"pattern"`
+	Connection  string       `json:"connection"`
+	NetemUp     string       `json:"netem_up"`   // tc netem arguments; "" is a clean path
+	NetemDown   string       `json:"netem_down"` //
+	Fate        string       `json:"fate"`       // losses go by "packet" or by "time"
+	Timeline    []PlanChange `json:"timeline,omitempty"`
+	PathDefault bool         `json:"path_default"` // no path flag was given
+	Congestion  string       `json:"congestion"`   // as read back from the socket; "" where the protocol has none
+	// Resume: the connection resumes a session that another one began before,
+	// which is in no account. In the lab that one crossed the path while it was
+	// clean; losses, counts and the timeline begin after it.
+	Resume        bool   `json:"resume"`
+	NoDelay       bool   `json:"no_delay"`
+	SendBuffer    int    `json:"send_buffer"`    // asked for; 0: the system's default
+	ReceiveBuffer int    `json:"receive_buffer"` //
+	Command       string `json:"command"`        // the command line that makes this experiment again
 }
 
 // PlanChange is the path's conditions from an instant on, counted from the
@@ -119,11 +123,18 @@ type PlanChange struct {
 	NetemDown string `json:"netem_down"`
 }
 
-// Setup is what had to happen before the first message.
+// Setup is what had to happen before the first message. With early data (0-RTT)
+// messages are sent at ConnectNS, under keys of the session before (RFC 9001
+// §4.6): they are encrypted, but whoever keeps them can send them once more. From
+// SecureNS on, a round trip later, the keys are this connection's own.
 type Setup struct {
-	ConnectNS      *int64 `json:"connect_ns"`       // transport handshake at the client; null where there is none
-	FirstMessageNS *int64 `json:"first_message_ns"` // connect begun → first message delivered
-	SecureNS       *int64 `json:"secure_ns"`        // connect begun → encryption in place
+	ConnectNS *int64 `json:"connect_ns"` // connect begun → the client may send; null where there is no handshake
+	// FirstMessageNS: connect begun → first message delivered, without the time in
+	// which the ends agree on the start over their own channel.
+	FirstMessageNS *int64 `json:"first_message_ns"`
+	SecureNS       *int64 `json:"secure_ns"`  // connect begun → the handshake that encrypts is done
+	Resumed        *bool  `json:"resumed"`    // that handshake resumed a session; null where there is none
+	EarlyData      *bool  `json:"early_data"` // messages may be sent before it is done, and the server takes them; null where the protocol has no such thing
 }
 
 // Delivery counts messages. Received counts every whole message that came,

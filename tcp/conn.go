@@ -27,6 +27,7 @@ type Conn struct {
 	// When the handshakes were done; of a connection that was dialled and is
 	// encrypted.
 	connected, secured int64
+	resumed            *bool // whether the second one resumed a session
 
 	closed  atomic.Bool
 	closing sync.Once

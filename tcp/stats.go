@@ -25,7 +25,7 @@ func (c *Conn) Stats() transport.Stats {
 func (c *Conn) refresh() {
 	_ = c.raw.Control(func(handle uintptr) {
 		fd := int(handle)
-		s := transport.Stats{Congestion: congestion(fd), Connected: c.connected, Secured: c.secured}
+		s := transport.Stats{Congestion: congestion(fd), Connected: c.connected, Secured: c.secured, Resumed: c.resumed}
 		s.SendBuffer, s.ReceiveBuffer = socket.Buffers(fd)
 		if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			s.TCPInfo = tcpInfo(info)

@@ -28,18 +28,20 @@ func (TLS) Name() string { return "tls" }
 // Properties are TCP's, encrypted.
 func (t TLS) Properties() transport.Properties {
 	p := t.Transport.Properties()
-	p.Encrypted = true
+	p.Encrypted, p.Resumes = true, true
 	return p
 }
 
 // Dial connects and shakes hands twice, TCP's way and TLS's (RFC 8446 §2): two
-// round trips, since the first of TLS waits for TCP's.
+// round trips, since the first of TLS waits for TCP's. To resume a session
+// (RFC 8446 §2.2) spares the certificate and no round trip: that takes early data
+// (§2.3), which crypto/tls does not offer over TCP.
 func (t TLS) Dial(ctx context.Context, addr netip.AddrPort, c transport.Config) (transport.Conn, error) {
 	network, largest, err := t.check(addr, c)
 	if err != nil {
 		return nil, err
 	}
-	config, err := secure.Client(c.Certificate)
+	config, err := secure.Client(c.Certificate, c.Sessions)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +66,7 @@ func (t TLS) Dial(ctx context.Context, addr netip.AddrPort, c transport.Config) 
 		return nil, err
 	}
 	conn.connected, conn.secured = connected, secured
+	conn.resumed = new(encrypted.ConnectionState().DidResume)
 	return conn, nil
 }
 
@@ -80,7 +83,7 @@ func (t TLS) Listen(ctx context.Context, addr netip.AddrPort, c transport.Config
 	if err != nil {
 		return nil, err
 	}
-	config, certificate, err := secure.Server()
+	config, certificate, err := secure.Server(c.Resumable)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +93,7 @@ func (t TLS) Listen(ctx context.Context, addr netip.AddrPort, c transport.Config
 	}
 	l := &tlsListener{
 		tcp: ln, certificate: certificate, config: c, secure: config, largest: largest,
-		door: secure.NewDoor[*Conn](), turns: make(chan struct{}, handshakesMax),
+		door: secure.NewDoor[*Conn](c.Resumable), turns: make(chan struct{}, handshakesMax),
 	}
 	l.working.Go(l.run)
 	return l, nil

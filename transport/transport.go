@@ -4,6 +4,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/netip"
 
@@ -39,8 +40,14 @@ type Config struct {
 	// Certificate is the server's (DER): a client of an encrypted transport trusts
 	// that one alone. Others leave it aside.
 	Certificate []byte
-	Traces      Traces
-	Session     uint64 // the session that messages carry; a datagram of another one is not ours. 0: any is
+	// Resumable has a listener give tickets, and take them. Sessions is where a
+	// client keeps those that it gets, and finds those of connections before: it
+	// then resumes their session. nil is nowhere. Only transports that Resume
+	// look at either.
+	Resumable bool
+	Sessions  tls.ClientSessionCache
+	Traces    Traces
+	Session   uint64 // the session that messages carry; a datagram of another one is not ours. 0: any is
 }
 
 // Traces are files that an encrypted transport writes of this end, for those who
@@ -57,6 +64,8 @@ type Properties struct {
 	Ordered    bool // messages arrive in the order of sending
 	Handshake  bool // there is a connection to set up
 	Encrypted  bool // the listener is Certified, and Config.Certificate must be its certificate
+	Resumes    bool // a connection can resume the session of one before: see Config.Sessions
+	EarlyData  bool // and its messages then leave with its first packets (0-RTT)
 	MaxMessage int  // the largest message it carries, bytes
 	// Congestion is the one congestion control that the transport brings along;
 	// "" where it has the system's, or none.
@@ -70,7 +79,8 @@ type Transport interface {
 	Properties() Properties
 	// Listen opens a listener at addr; port 0 picks one.
 	Listen(ctx context.Context, addr netip.AddrPort, c Config) (Listener, error)
-	// Dial connects to a listener. It returns when messages may be sent.
+	// Dial connects to a listener. It returns when messages may be sent, which
+	// of a resumed connection with early data is at once.
 	Dial(ctx context.Context, addr netip.AddrPort, c Config) (Conn, error)
 }
 
@@ -137,9 +147,15 @@ type Stats struct {
 	// lost, whose contents it sent again. Null where nothing is sent again.
 	Retransmitted *int64
 	// Connected and Secured are instants in package clock's scale, at the end
-	// that dialled: the transport's own connection was there, and encryption
-	// was. 0 where there is no such thing.
+	// that dialled: messages could be sent, and the handshake that encrypts was
+	// done, which with early data is later. 0 where there is no such thing, or
+	// not yet.
 	Connected, Secured int64
+	// Resumed says that the connection resumed the session of another, EarlyData
+	// that the listener took what was sent before the handshake was done. Both
+	// are told at the end that dialled, when it is done; null where there is no
+	// such thing.
+	Resumed, EarlyData *bool
 	SendBuffer         int // as the kernel set it, bytes
 	ReceiveBuffer      int
 	TCPInfo            *result.TCPInfo

@@ -115,6 +115,9 @@ func (p *program) compare(c *cli.Context) (err error) {
 			if a.Config.Spec.Congestion != base.Spec.Congestion {
 				hidden = append(hidden, "congestion")
 			}
+			if !a.Config.Spec.Resume {
+				hidden = append(hidden, "resume")
+			}
 			return fmt.Sprintf("%s --proto %s --seed %d", again(c, "run", hidden...), a.Config.Spec.Proto, seed)
 		},
 	}

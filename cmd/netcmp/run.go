@@ -51,6 +51,7 @@ func experimentFlags() []cli.Flag {
 
 		&cli.StringFlag{Name: "congestion", Usage: "TCP's congestion control: cubic, reno, bbr … (the system's)", Category: transportCategory},
 		&cli.BoolFlag{Name: "no-delay", Value: true, Usage: "send small messages at once; false is Nagle's algorithm", Category: transportCategory},
+		&cli.BoolFlag{Name: "resume", Usage: "resume the TLS session of a connection made before, which is not measured: QUIC then sends at once (0-RTT), tls spares the certificate alone", Category: transportCategory},
 		&cli.IntFlag{Name: "send-buffer", Usage: "of the sockets, `BYTES`", Category: transportCategory},
 		&cli.IntFlag{Name: "receive-buffer", Usage: "of the sockets, `BYTES`", Category: transportCategory},
 
@@ -123,7 +124,7 @@ func specFrom(c *cli.Context, proto string, seed uint64) (s peer.Spec, err error
 		Proto: proto, Plan: plan,
 		Direction: peer.Direction(c.String("direction")), Pattern: peer.Pattern(c.String("pattern")),
 		Interval:   c.Duration("interval"),
-		Congestion: c.String("congestion"), Nagle: !c.Bool("no-delay"),
+		Congestion: c.String("congestion"), Nagle: !c.Bool("no-delay"), Resume: c.Bool("resume"),
 		SendBuffer: c.Int("send-buffer"), ReceiveBuffer: c.Int("receive-buffer"),
 		Messages: c.IsSet("records") || c.IsSet("html"),
 	}
@@ -156,11 +157,14 @@ func configFrom(c *cli.Context) (x experiment.Config, err error) {
 	return x, nil
 }
 
-// traceable says whether any of the protocols writes the files that are asked for.
+// traceable says whether any of the protocols writes the files that are asked for,
+// and whether any has a session to resume.
 func traceable(c *cli.Context, protos []string) error {
 	quic := slices.ContainsFunc(protos, func(p string) bool { return strings.HasPrefix(strings.TrimSpace(p), "quic") })
 	tls := slices.ContainsFunc(protos, func(p string) bool { return strings.TrimSpace(p) == "tls" })
 	switch {
+	case c.Bool("resume") && !quic && !tls:
+		return usagef("--resume resumes the session of an earlier connection: it takes tls, quic, quic-streams or quic-datagram")
 	case c.String("qlog") != "" && !quic:
 		return usagef("--qlog is QUIC's own log: it takes quic, quic-streams or quic-datagram")
 	case c.String("keylog") != "" && !quic && !tls:

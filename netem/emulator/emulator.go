@@ -68,16 +68,23 @@ func New(client, server *Device, c Config) (*Emulator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	fate := netem.WithFate(c.Fate)
-	up := newDirection(c.Path.Up, netem.DirectionSeed(c.Seed, true), server, fate)
-	down := newDirection(c.Path.Down, netem.DirectionSeed(c.Seed, false), client, fate)
-	newTimeline(c.Changes, up, down)
-	return &Emulator{
-		ends:     [2]*end{{client, up}, {server, down}},
+	e := &Emulator{
+		ends:     [2]*end{{device: client}, {device: server}},
 		wake:     wake,
 		requests: make(chan func(), 1),
 		done:     make(chan struct{}),
-	}, nil
+	}
+	e.begin(c)
+	return e, nil
+}
+
+// begin gives the ends the directions of a path that nothing has crossed yet.
+func (e *Emulator) begin(c Config) {
+	client, server := e.ends[0], e.ends[1]
+	fate := netem.WithFate(c.Fate)
+	client.away = newDirection(c.Path.Up, netem.DirectionSeed(c.Seed, true), server.device, fate)
+	server.away = newDirection(c.Path.Down, netem.DirectionSeed(c.Seed, false), client.device, fate)
+	newTimeline(c.Changes, client.away, server.away)
 }
 
 // Run carries packets until ctx ends; then it closes the devices. It must be
@@ -186,30 +193,54 @@ func (e *Emulator) nextDue() int64 {
 
 // Link is the account of both directions as it stands.
 func (e *Emulator) Link(ctx context.Context) (result.Link, error) {
-	answer := make(chan result.Link, 1)
-	read := func() {
-		for _, end := range e.ends {
-			n, err := end.device.overruns()
-			if err == nil {
-				end.away.counts.Overrun += n
-			}
-		}
-		answer <- result.Link{Up: e.ends[0].away.tally(), Down: e.ends[1].away.tally()}
+	var l result.Link
+	err := e.do(ctx, func() {
+		e.readOverruns()
+		l = result.Link{Up: e.ends[0].away.tally(), Down: e.ends[1].away.tally()}
+	})
+	if err != nil {
+		return result.Link{}, err
 	}
+	return l, nil
+}
+
+// Renew makes the path anew: from now on it is what c says, and it begins with
+// its first packet, its first draw and an empty account. What is in the old one
+// is gone.
+func (e *Emulator) Renew(ctx context.Context, c Config) error {
+	return e.do(ctx, func() {
+		e.readOverruns()
+		e.begin(c)
+	})
+}
+
+// readOverruns enters what the devices have missed since they were asked last.
+func (e *Emulator) readOverruns() {
+	for _, end := range e.ends {
+		n, err := end.device.overruns()
+		if err == nil {
+			end.away.counts.Overrun += n
+		}
+	}
+}
+
+// do has Run's goroutine call f, and waits for it.
+func (e *Emulator) do(ctx context.Context, f func()) error {
+	called := make(chan struct{})
 	select {
-	case e.requests <- read:
+	case e.requests <- func() { f(); close(called) }:
 	case <-e.done:
-		return result.Link{}, errors.New("emulator: ended")
+		return errors.New("emulator: ended")
 	case <-ctx.Done():
-		return result.Link{}, ctx.Err()
+		return ctx.Err()
 	}
 	e.call()
 	select {
-	case l := <-answer:
-		return l, nil
+	case <-called:
+		return nil
 	case <-e.done:
-		return result.Link{}, errors.New("emulator: ended")
+		return errors.New("emulator: ended")
 	case <-ctx.Done():
-		return result.Link{}, ctx.Err()
+		return ctx.Err()
 	}
 }

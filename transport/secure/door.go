@@ -8,19 +8,26 @@ import (
 )
 
 // Door is where connections wait whose handshake was done before anybody asked
-// for them. One goes through; the others are refused then. Its methods may be
-// called from any goroutine.
+// for them. The one that is meant goes through; the others are refused then. Its
+// methods may be called from any goroutine.
 type Door[C any] struct {
 	ready   chan C
-	taken   chan struct{} // closed when one has gone through
+	taken   chan struct{} // closed when all have gone through that were meant to
 	closed  chan struct{}
-	taking  sync.Once
 	closing sync.Once
+
+	mu   sync.Mutex
+	left int // how many may still go through
 }
 
-// NewDoor makes an open door.
-func NewDoor[C any]() *Door[C] {
-	return &Door[C]{ready: make(chan C), taken: make(chan struct{}), closed: make(chan struct{})}
+// NewDoor makes an open door: for one connection, or for two where the one is
+// there for the other's ticket.
+func NewDoor[C any](resumable bool) *Door[C] {
+	d := &Door[C]{ready: make(chan C), taken: make(chan struct{}), closed: make(chan struct{}), left: 1}
+	if resumable {
+		d.left++
+	}
+	return d
 }
 
 // Offer waits until the connection is taken, and says false when it is not to
@@ -49,7 +56,11 @@ func (d *Door[C]) Take(ctx context.Context, is func(C) bool, refuse func(C)) (c 
 			return c, ctx.Err()
 		case c := <-d.ready:
 			if is(c) {
-				d.taking.Do(func() { close(d.taken) })
+				d.mu.Lock()
+				if d.left--; d.left == 0 {
+					close(d.taken)
+				}
+				d.mu.Unlock()
 				return c, nil
 			}
 			refuse(c)

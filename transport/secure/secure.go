@@ -26,8 +26,9 @@ var begun = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Server makes the configuration of a listener with a certificate of its own,
 // and gives the certificate (DER), which the client has to be told by another
-// way.
-func Server() (config *tls.Config, certificate []byte, err error) {
+// way. If its sessions are resumable it gives each connection a ticket: without
+// that, tickets are bytes that the experiment did not send.
+func Server(resumable bool) (config *tls.Config, certificate []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -43,9 +44,8 @@ func Server() (config *tls.Config, certificate []byte, err error) {
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{name},
-		Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}},
-		// Tickets are bytes that the experiment did not send.
-		SessionTicketsDisabled: true,
+		Certificates:           []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}},
+		SessionTicketsDisabled: !resumable,
 	}, certificate, nil
 }
 
@@ -67,8 +67,9 @@ func KeyLog(c *tls.Config, name string) (close func(), err error) {
 var errNoCertificate = errors.New("secure: the server's certificate is not known")
 
 // Client makes the configuration of a client that trusts the server with that
-// certificate (DER) and no other.
-func Client(certificate []byte) (*tls.Config, error) {
+// certificate (DER) and no other, and keeps its tickets in sessions, which may be
+// nil.
+func Client(certificate []byte, sessions tls.ClientSessionCache) (*tls.Config, error) {
 	if len(certificate) == 0 {
 		return nil, errNoCertificate
 	}
@@ -80,6 +81,7 @@ func Client(certificate []byte) (*tls.Config, error) {
 	trusted.AddCert(c)
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{name}, ServerName: name, RootCAs: trusted,
-		Time: func() time.Time { return c.NotBefore.Add(time.Hour) },
+		ClientSessionCache: sessions,
+		Time:               func() time.Time { return c.NotBefore.Add(time.Hour) },
 	}, nil
 }

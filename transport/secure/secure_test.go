@@ -10,15 +10,15 @@ import (
 
 // A client trusts the one server whose certificate it was given.
 func TestPinned(t *testing.T) {
-	mine, certificate, err := secure.Server()
+	mine, certificate, err := secure.Server(false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, _, err := secure.Server()
+	other, _, err := secure.Server(false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := secure.Client(certificate)
+	client, err := secure.Client(certificate, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestPinned(t *testing.T) {
 		}
 	}
 	for name, c := range map[string][]byte{"none": nil, "garbage": []byte("x")} {
-		if _, err := secure.Client(c); err == nil {
+		if _, err := secure.Client(c, nil); err == nil {
 			t.Errorf("a client took %s for a certificate", name)
 		}
 	}

@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"netcmp/transport"
+	"netcmp/transport/secure"
 )
 
 // patience bounds every wait of the suite.
 const patience = 20 * time.Second
 
 // Pair gives the two ends of a connection over host, a loopback address. They
-// are closed when the test ends.
+// are closed when the test ends. A Resumable one resumes the session of another
+// that is over.
 func Pair(tb testing.TB, tr transport.Transport, host netip.Addr, c transport.Config) (client, server transport.Conn) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -25,12 +27,40 @@ func Pair(tb testing.TB, tr transport.Transport, host netip.Addr, c transport.Co
 		tb.Fatalf("Listen: %v", err)
 	}
 	tb.Cleanup(func() { noError(tb, "closing the listener", l.Close()) })
+	if c.Resumable {
+		sessions := secure.NewSessions()
+		c.Sessions = sessions
+		visit(ctx, tb, tr, l, c, sessions)
+	}
 	client, server, err = join(ctx, tr, l, c)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	closeLater(tb, client, server)
 	return client, server
+}
+
+// visit brings a ticket home.
+func visit(ctx context.Context, tb testing.TB, tr transport.Transport, l transport.Listener, c transport.Config, sessions *secure.Sessions) {
+	tb.Helper()
+	client, server, err := join(ctx, tr, l, c)
+	if err != nil {
+		tb.Fatal("for a ticket: ", err)
+	}
+	gone := []<-chan error{
+		begin(wants(transport.ErrClosed, receiveOnce(client))),
+		begin(wants(transport.ErrPeerGone, receiveOnce(server))),
+	}
+	select {
+	case <-sessions.Got():
+	case <-ctx.Done():
+		tb.Error("no ticket came")
+	}
+	noError(tb, "closing", client.Close())
+	for _, done := range gone {
+		wait(tb, patience, "the end of the connection before", done)
+	}
+	noError(tb, "closing", server.Close())
 }
 
 // join dials the listener and accepts what comes from there.

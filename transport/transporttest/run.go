@@ -9,13 +9,15 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"netcmp/transport"
 )
 
-// Run puts tr to the proof over IPv4 and over IPv6.
+// Run puts tr to the proof over IPv4 and over IPv6; one that resumes sessions
+// also with each of its connections resumed.
 func Run(t *testing.T, tr transport.Transport) {
 	for _, family := range []struct {
 		name string
@@ -28,6 +30,10 @@ func Run(t *testing.T, tr transport.Transport) {
 			s := suite{tr: tr, host: family.host, promise: tr.Properties()}
 			s.requireHost(t)
 			s.run(t)
+			if s.promise.Resumes {
+				s.resume = true
+				t.Run("Resumed", s.run)
+			}
 		})
 	}
 }
@@ -37,6 +43,7 @@ type suite struct {
 	tr      transport.Transport
 	host    netip.Addr
 	promise transport.Properties
+	resume  bool // pair gives connections that resume a session
 }
 
 func (s suite) run(t *testing.T) {
@@ -102,7 +109,31 @@ func (s suite) pair(t *testing.T, c transport.Config) (client, server transport.
 	if c.Session == 0 {
 		c.Session = session
 	}
-	return Pair(t, s.tr, s.host, c)
+	c.Resumable = s.resume
+	client, server = Pair(t, s.tr, s.host, c)
+	if s.resume {
+		s.requireResumed(t, client)
+	}
+	return client, server
+}
+
+// requireResumed fails unless the connection resumed a session, with early data
+// where the transport has that.
+func (s suite) requireResumed(t *testing.T, client transport.Conn) {
+	t.Helper()
+	within(t, patience, "the handshake", func() error {
+		for client.Stats().Secured == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	})
+	got := client.Stats()
+	if got.Resumed == nil || !*got.Resumed {
+		t.Error("no session was resumed")
+	}
+	if (got.EarlyData != nil && *got.EarlyData) != s.promise.EarlyData {
+		t.Error("early data: ", got.EarlyData, ", promised: ", s.promise.EarlyData)
+	}
 }
 
 func (s suite) testProperties(t *testing.T) {
