@@ -65,28 +65,6 @@ func (p *program) compareCommand() *cli.Command {
 	}
 }
 
-// armExpect is a condition on every trial of one arm.
-type armExpect struct {
-	arm    string
-	expect report.Expect
-}
-
-func armExpects(texts []string, arms []compare.Arm) ([]armExpect, error) {
-	var all []armExpect
-	for _, text := range texts {
-		arm, condition, _ := strings.Cut(text, ":")
-		if !slices.ContainsFunc(arms, func(a compare.Arm) bool { return a.Label == arm }) {
-			return nil, usagef("--expect %q: begin with the protocol it is for, as in 'udp:delivery.ratio>=0.9'", text)
-		}
-		e, err := report.ParseExpect(condition)
-		if err != nil {
-			return nil, usage(err)
-		}
-		all = append(all, armExpect{arm, e})
-	}
-	return all, nil
-}
-
 func (p *program) compare(c *cli.Context) (err error) {
 	_, show, err := formatFrom(c)
 	if err != nil {
@@ -121,9 +99,13 @@ func (p *program) compare(c *cli.Context) (err error) {
 	if err := x.Validate(); err != nil {
 		return usage(err)
 	}
-	expects, err := armExpects(c.StringSlice("expect"), x.Arms)
-	if err != nil {
-		return err
+	var expects []compare.Expect
+	for _, text := range c.StringSlice("expect") {
+		e, err := x.ParseExpect(text)
+		if err != nil {
+			return usage(err)
+		}
+		expects = append(expects, e)
 	}
 	x.Done = done
 	out, err := openOut(c)
@@ -165,16 +147,13 @@ func (p *program) compare(c *cli.Context) (err error) {
 	return p.hold(found, expects)
 }
 
-// hold looks whether the conditions hold for every trial of their arms.
-func (p *program) hold(x *result.Comparison, expects []armExpect) error {
+// hold looks whether the conditions hold.
+func (p *program) hold(x *result.Comparison, expects []compare.Expect) error {
 	held := true
 	for _, e := range expects {
-		for _, d := range x.Trials {
-			if d.Trial.Arm != e.arm {
-				continue
-			}
-			if o := e.expect.Check(d); !o.Holds {
-				fmt.Fprintf(p.stderr, "netcmp: %s, block %d: %s\n", e.arm, d.Trial.Block+1, o.Text)
+		for _, o := range e.Check(x) {
+			if !o.Holds {
+				fmt.Fprintln(p.stderr, "netcmp:", o.Text)
 				held = false
 			}
 		}
