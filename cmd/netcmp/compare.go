@@ -74,20 +74,12 @@ func (p *program) compare(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var done []*result.Document
-	if c.IsSet("resume-from") {
-		if done, base.Seed, err = resumed(c, base.Seed); err != nil {
-			return err
-		}
-		base.Spec.Plan.Seed = base.Seed
-	}
 	protos := strings.Split(c.String("protos"), ",")
 	for i := range protos {
 		protos[i] = strings.TrimSpace(protos[i])
 	}
 	x := compare.Config{
 		Arms: compare.Arms(base, protos), Repeat: c.Int("repeat"), Seed: base.Seed, Tool: tool(),
-		Command: fmt.Sprintf("%s --seed %d", again(c, "compare", append([]string{"format", "resume-from"}, outputFlags...)...), base.Seed),
 		CommandOf: func(a compare.Arm, seed uint64) string {
 			hidden := append(slices.Clone(comparing), outputFlags...)
 			if a.Config.Spec.Congestion != base.Spec.Congestion {
@@ -107,7 +99,12 @@ func (p *program) compare(c *cli.Context) (err error) {
 		}
 		expects = append(expects, e)
 	}
-	x.Done = done
+	if c.IsSet("resume-from") {
+		if err := p.resume(c, &x); err != nil {
+			return err
+		}
+	}
+	x.Command = fmt.Sprintf("%s --seed %d", again(c, "compare", append([]string{"format", "resume-from"}, outputFlags...)...), x.Seed)
 	out, err := openOut(c)
 	if err != nil {
 		return err
@@ -164,17 +161,17 @@ func (p *program) hold(x *result.Comparison, expects []compare.Expect) error {
 	return nil
 }
 
-// resumed reads the trials of an earlier run, and the seed that they follow from
-// unless one was given.
-func resumed(c *cli.Context, seed uint64) ([]*result.Document, uint64, error) {
-	saved, err := readFiles(c.String("resume-from"))
-	if err != nil {
-		return nil, 0, err
+// resume takes over the trials of an earlier run of the same comparison, and the
+// seed that they follow from unless one was given. A run that was killed may have
+// left half a trial, or none.
+func (p *program) resume(c *cli.Context, x *compare.Config) error {
+	name := c.String("resume-from")
+	saved, err := readFiles(name)
+	if err != nil && !errors.Is(err, report.ErrCut) && !errors.Is(err, errNoResults) {
+		return err
 	}
-	for _, d := range saved.Documents {
-		if !c.IsSet("seed") && d.Trial != nil && d.Trial.Comparison != nil {
-			return saved.Documents, d.Trial.Comparison.Seed, nil
-		}
+	if n := x.Resume(saved.Documents, c.IsSet("seed")); n == 0 && len(saved.Documents) > 0 {
+		fmt.Fprintf(p.stderr, "netcmp: none of the results in %s is a trial of this comparison: it begins anew\n", name)
 	}
-	return saved.Documents, seed, nil
+	return nil
 }
