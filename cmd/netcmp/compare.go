@@ -53,7 +53,12 @@ func (p *program) compareCommand() *cli.Command {
 		&cli.StringFlag{Name: "resume-from", Usage: "go on where an earlier run of the same comparison ended whose --out was `FILE`", Category: outputCategory},
 	}
 	for _, f := range experimentFlags() {
-		if name := f.Names()[0]; name != "proto" {
+		switch f.Names()[0] {
+		case "proto":
+		case "expect":
+			flags = append(flags, &cli.StringSliceFlag{Name: "expect", Category: outputCategory,
+				Usage: "a condition on every trial, as 'udp:delivery.ratio>=0.9', on a median, as 'udp:delay_p99_ns<=50ms', or on what is told apart, as 'udp:delay_p99_ns<tcp:delay_p99_ns'; if it does not hold, exit 4; repeatable"})
+		default:
 			flags = append(flags, f)
 		}
 	}
