@@ -133,7 +133,10 @@ func write(done map[string]*part) error {
 					return "", fmt.Errorf("there is no part %q", name)
 				}
 				for _, r := range done[name].Rows {
-					fmt.Fprintf(&b, "\n| %s | %s | %s | %s | %s |", r.What, r.Expected, r.Measured, r.Bound, r.Verdict())
+					b.WriteString("\n|")
+					for _, cell := range []string{r.What, r.Expected, r.Measured, r.Bound, r.Verdict()} {
+						b.WriteString(" " + strings.ReplaceAll(cell, "|", "\\|") + " |")
+					}
 				}
 			}
 			return b.String(), nil
