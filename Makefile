@@ -64,6 +64,13 @@ test-vm: ## the tests that need the kernel's own netem, in a virtual machine (tw
 fidelity: ## the emulator held against the kernel's netem, in a virtual machine (six minutes)
 	tools/vm/fidelity.sh
 
+# Each part is kept as it is done: to measure one anew,
+# NETCMP_VALIDATE=$PWD/bin/validation go test -count 1 -run TestValidation/mathis ./validation
+.PHONY: validate
+validate: ## known laws and results over the real lab, into docs/validation.md (twenty minutes)
+	@rm -rf bin/validation && mkdir -p bin/validation
+	NETCMP_VALIDATE=$(CURDIR)/bin/validation $(GO) test -count 1 -v -timeout 60m -run '^TestValidation$$' ./validation
+
 .PHONY: screenshots
 screenshots: build ## the pages of docs/ and their pictures (three minutes; needs Chromium)
 	tools/screenshots/make.sh

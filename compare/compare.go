@@ -146,6 +146,13 @@ func (c Config) plan() result.ComparisonPlan {
 	return plan
 }
 
+func (c Config) commandOf(a Arm, seed uint64) string {
+	if c.CommandOf == nil {
+		return a.Config.Command
+	}
+	return c.CommandOf(a, seed)
+}
+
 // trial makes one trial, unless it was made before.
 func (c Config) trial(ctx context.Context, block int, a Arm, n int) (*result.Document, error) {
 	x := a.Config
@@ -154,9 +161,7 @@ func (c Config) trial(ctx context.Context, block int, a Arm, n int) (*result.Doc
 	x.Spec.Plan.Seed = x.Seed
 	x.Spec.Messages = x.Spec.Messages && block == 0 // one trial of each is enough to be seen
 	x.Tool = c.Tool
-	if c.CommandOf != nil {
-		x.Command = c.CommandOf(a, x.Seed)
-	}
+	x.Command = c.commandOf(a, x.Seed)
 	if c.Progress != nil {
 		x.Progress = func(p peer.Progress) { c.Progress(a.Label, n, c.Repeat*len(c.Arms), p) }
 	}

@@ -61,14 +61,7 @@ func (s *sample) reliable(arm string) bool {
 
 // describe tells of one arm by the medians of its trials.
 func (s *sample) describe(x *result.Comparison, arm string) string {
-	get := func(metric string) *result.Figure {
-		for i := range x.Table {
-			if f := &x.Table[i]; f.Arm == arm && f.Metric == metric {
-				return f
-			}
-		}
-		return nil
-	}
+	get := func(metric string) *result.Figure { return figureOf(x, metric, arm) }
 	ratio := get("delivery_ratio")
 	if ratio == nil || ratio.Median == nil {
 		return ""

@@ -519,3 +519,18 @@ func TestAnInterruptKeepsWhatWasMeasured(t *testing.T) {
 		}
 	}
 }
+
+// A sender that has always more to send leaves no backlog in its socket: the run
+// ends soon after its duration, however large the buffers are.
+func TestSaturationEnds(t *testing.T) {
+	c := config(t, "tcp", "rate 8mbit delay 5ms limit 100", workload.Plan{Saturate: true, Duration: time.Second, Size: 10000})
+	c.Spec.SendBuffer, c.Spec.ReceiveBuffer = 16<<20, 16<<20 // 16 s of the rate
+	d := try(t, c)
+	// The backlog is a quarter of a second of the rate, the queue 0.15 s.
+	if took := time.Duration(*d.Speed.DurationNS); took < time.Second || took > 2*time.Second {
+		t.Errorf("a run of one second took %v", took)
+	}
+	if bps := *d.Speed.GoodputBPS; bps < 7e6 || bps > 8e6 {
+		t.Errorf("goodput %.2f Mbit/s of 8", bps/1e6)
+	}
+}

@@ -205,7 +205,7 @@ func (s Spec) early(p transport.Properties) bool {
 func (s Spec) config(session uint64) transport.Config {
 	return transport.Config{
 		Congestion: s.Congestion, Nagle: s.Nagle,
-		SendBuffer: s.SendBuffer, ReceiveBuffer: s.ReceiveBuffer,
+		SendBuffer: s.SendBuffer, ReceiveBuffer: s.ReceiveBuffer, Bulk: s.Plan.Saturate,
 		MaxMessage: max(s.Plan.Size, message.HeaderSize), Session: session, Resumable: s.Resume,
 	}
 }

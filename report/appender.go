@@ -1,6 +1,8 @@
 package report
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +13,8 @@ import (
 
 // Appender adds documents to a file, one a line. A line is there whole or not
 // at all, and the lines before it are never touched: a full disk costs one
-// result, not the file.
+// result, not the file. What a killed program left of a line the next one takes
+// away.
 //
 // One goroutine owns an Appender. Several processes may append to one file.
 type Appender struct {
@@ -68,9 +71,13 @@ func (a *Appender) Append(d *result.Document) error {
 		return err
 	}
 	before := info.Size()
-	if before > 0 && !endsInNewline(a.path, before) {
-		// Half a line of somebody else's. It stays, and ours does not grow
-		// onto it.
+	switch begin, last := lastLine(a.path, before); {
+	case len(last) == 0:
+	case cutShort(last) && a.f.Truncate(begin) == nil:
+		before = begin
+	default:
+		// A line of somebody else's without an end. It stays, and ours does
+		// not grow onto it.
 		text = append([]byte{'\n'}, text...)
 	}
 	n, err := a.f.Write(text)
@@ -99,17 +106,35 @@ func (a *Appender) Close() error {
 	return f.Close()
 }
 
-// endsInNewline tells whether a new line begins at the file's end. A file that
-// may be written and not read is taken to be well.
-func endsInNewline(path string, size int64) bool {
+// lastLine is what is behind the last newline of a file of that size, and where
+// it begins. A file that may be written and not read is taken to be well.
+func lastLine(path string, size int64) (begin int64, text []byte) {
 	f, err := os.Open(path)
 	if err != nil {
-		return true
+		return size, nil
 	}
 	defer f.Close()
-	last := make([]byte, 1)
-	if _, err := f.ReadAt(last, size-1); err != nil {
-		return true
+	const step = 64 << 10
+	for begin = size; begin > 0; {
+		from := max(begin-step, 0)
+		part := make([]byte, begin-from)
+		if _, err := f.ReadAt(part, from); err != nil {
+			return size, nil
+		}
+		if i := bytes.LastIndexByte(part, '\n'); i >= 0 {
+			return from + int64(i) + 1, append(part[i+1:], text...)
+		}
+		begin, text = from, append(part, text...)
 	}
-	return last[0] == '\n'
+	return 0, text
+}
+
+// lineBegins is how every line begins.
+const lineBegins = `{"schema":"netcmp.`
+
+// cutShort says that a line is the beginning of one of ours: whoever wrote it was
+// killed in the middle. Who writes now would hold the lock.
+func cutShort(line []byte) bool {
+	ours := bytes.HasPrefix(line, []byte(lineBegins)) || bytes.HasPrefix([]byte(lineBegins), line)
+	return ours && !json.Valid(line)
 }

@@ -96,6 +96,51 @@ func TestAppendOddly(t *testing.T) {
 	}
 }
 
+// What a killed program left of its line is taken away, wherever it was cut, and
+// nothing else is.
+func TestAppendAfterCut(t *testing.T) {
+	first, second := lineOf(t, tcpLossy()), lineOf(t, udpLossy())
+	for _, n := range []int{0, 1, 5, len(lineBegins), len(second) / 2, len(second) - 2} {
+		path := filepath.Join(t.TempDir(), "results.jsonl")
+		if err := os.WriteFile(path, []byte(first+second[:n]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(t, path).Append(base("udp")); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := contents(t, path), first+lineOf(t, base("udp")); got != want {
+			t.Errorf("cut after %d bytes: got\n%s", n, got)
+		}
+	}
+	// A whole one that only lacks its newline stays, and so does what is not ours.
+	long := strings.Repeat("x", 200<<10)
+	for _, last := range []string{strings.TrimSpace(second), `{"schema": "other"`, long} {
+		path := filepath.Join(t.TempDir(), "results.jsonl")
+		if err := os.WriteFile(path, []byte(first+last), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(t, path).Append(base("udp")); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := contents(t, path), first+last+"\n"+lineOf(t, base("udp")); got != want {
+			t.Errorf("got\n%s", got)
+		}
+	}
+	// A cut line longer than what is read at once.
+	d := udpLossy()
+	d.Warnings = []string{long}
+	path := filepath.Join(t.TempDir(), "results.jsonl")
+	if err := os.WriteFile(path, []byte(first+lineOf(t, d)[:190<<10]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, path).Append(d); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := contents(t, path), first+lineOf(t, d); got != want {
+		t.Errorf("got %d bytes, want %d", len(got), len(want))
+	}
+}
+
 func TestAppendToFullDevice(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip(err)

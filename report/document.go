@@ -46,6 +46,10 @@ func encode(d *result.Document, indent string) ([]byte, error) {
 // ErrSchema is in the error of Read for a document it does not know.
 var ErrSchema = errors.New("unknown schema")
 
+// ErrCut is in the error of Read for a document that ends with the file in its
+// middle, as when the program that wrote it was killed.
+var ErrCut = errors.New("the document that begins here is cut short")
+
 // Saved is what a file of results holds, in its order: single documents, and
 // comparisons.
 type Saved struct {
@@ -73,7 +77,7 @@ func Read(r io.Reader) (Saved, error) {
 		case errors.Is(err, io.EOF):
 			return saved, nil
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			return saved, fmt.Errorf("line %d: the document that begins here is cut short", at(0))
+			return saved, fmt.Errorf("line %d: %w", at(0), ErrCut)
 		case err != nil:
 			if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 				// The offset counts the byte that was wrong, too.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -38,35 +39,45 @@ var operators = []string{">=", "<=", "==", "!=", ">", "<", "="}
 // ParseExpect reads a condition, and refuses what no document can answer: a
 // quantity that is not in it, a time where there is a ratio. So a mistake
 // costs no run.
-func ParseExpect(s string) (Expect, error) {
-	fail := func(format string, args ...any) (Expect, error) {
-		return Expect{}, fmt.Errorf("expect %q: %w", s, fmt.Errorf(format, args...))
-	}
+func ParseExpect(s string) (Expect, error) { return parseExpect(s, parsePath) }
+
+// SplitExpect parts a condition at its operator.
+func SplitExpect(s string) (left, op, right string, err error) {
 	begin := strings.IndexAny(s, "<>=!")
 	if begin < 0 {
-		return fail("no operator; known: >=, <=, >, <, ==, !=")
+		return "", "", "", errors.New("no operator; known: >=, <=, >, <, ==, !=")
 	}
 	end := begin
 	for end < len(s) && strings.IndexByte("<>=!", s[end]) >= 0 {
 		end++
 	}
-	name, op, literal := strings.TrimSpace(s[:begin]), s[begin:end], strings.TrimSpace(s[end:])
+	left, op, right = strings.TrimSpace(s[:begin]), s[begin:end], strings.TrimSpace(s[end:])
 	if !slices.Contains(operators, op) {
-		return fail("%s is no operator; known: >=, <=, >, <, ==, !=", op)
+		return "", "", "", fmt.Errorf("%s is no operator; known: >=, <=, >, <, ==, !=", op)
 	}
 	if op == "=" {
 		op = "=="
 	}
-	p, err := parsePath(name)
+	return left, op, right, nil
+}
+
+// parseExpect reads a condition whose left side is what find knows.
+func parseExpect(s string, find func(string) (path, error)) (Expect, error) {
+	fail := func(err error) (Expect, error) { return Expect{}, fmt.Errorf("expect %q: %w", s, err) }
+	name, op, literal, err := SplitExpect(s)
 	if err != nil {
-		return fail("%w", err)
+		return fail(err)
+	}
+	p, err := find(name)
+	if err != nil {
+		return fail(err)
 	}
 	v, err := parseValue(p, literal)
 	if err != nil {
-		return fail("%w", err)
+		return fail(err)
 	}
 	if v.kind != numberValue && op != "==" && op != "!=" {
-		return fail("%s compares numbers; %s can be == or != only", op, literal)
+		return fail(fmt.Errorf("%s compares numbers; %s can be == or != only", op, literal))
 	}
 	return Expect{text: strings.TrimSpace(s), path: p, op: op, value: v}, nil
 }
@@ -80,39 +91,46 @@ func (e Expect) Check(d *result.Document) Outcome {
 	if e.text == "" {
 		return Outcome{Text: "expect: no condition"}
 	}
-	say := func(holds bool, what string) Outcome {
-		words := "does not hold"
-		if holds {
-			words = "holds"
-		}
-		return Outcome{Holds: holds, Text: "expect " + printable(e.text) + ": " + words + ", " + what}
-	}
 	found, ok := e.path.in(d)
+	if !ok && e.value.kind != nullValue && e.path.lostPercentile(d) {
+		return e.say(false, "it is infinite: that percentile falls among the lost messages")
+	}
+	return e.judge(found, ok)
+}
+
+func (e Expect) say(holds bool, what string) Outcome {
+	words := "does not hold"
+	if holds {
+		words = "holds"
+	}
+	return Outcome{Holds: holds, Text: "expect " + printable(e.text) + ": " + words + ", " + what}
+}
+
+// judge holds the condition against a figure, or against none.
+func (e Expect) judge(found any, ok bool) Outcome {
 	switch {
 	case !ok && e.value.kind == nullValue:
-		return say(e.op == "==", "it was not measured")
-	case !ok && e.path.lostPercentile(d):
-		return say(false, "it is infinite: that percentile falls among the lost messages")
+		return e.say(e.op == "==", "it was not measured")
 	case !ok:
-		return say(false, "it was not measured")
+		return e.say(false, "it was not measured")
 	case e.value.kind == nullValue:
-		return say(e.op == "!=", "it was measured")
+		return e.say(e.op == "!=", "it was measured")
 	}
 	if kind := kindOf(found); kind != string(e.value.kind) { // in a part of the document that is free
-		return say(false, "it is a "+kind+", not a "+string(e.value.kind))
+		return e.say(false, "it is a "+kind+", not a "+string(e.value.kind))
 	}
 	switch found := found.(type) {
 	case bool:
-		return say((found == e.value.truth) == (e.op == "=="), fmt.Sprintf("it is %t", found))
+		return e.say((found == e.value.truth) == (e.op == "=="), fmt.Sprintf("it is %t", found))
 	case string:
-		return say((found == e.value.text) == (e.op == "=="), fmt.Sprintf("it is %q", found))
+		return e.say((found == e.value.text) == (e.op == "=="), fmt.Sprintf("it is %q", found))
 	case *big.Int:
 		sign := e.value.compareInt(found)
-		return say(holds(e.op, sign), "it is "+e.exact(found, sign))
+		return e.say(holds(e.op, sign), "it is "+e.exact(found, sign))
 	default:
 		x, _ := found.(float64)
 		sign := e.value.compareFloat(x)
-		return say(!math.IsNaN(x) && holds(e.op, sign), "it is "+e.measured(x, sign))
+		return e.say(!math.IsNaN(x) && holds(e.op, sign), "it is "+e.measured(x, sign))
 	}
 }
 

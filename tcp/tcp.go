@@ -15,6 +15,8 @@ import (
 	"net/netip"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"netcmp/transport"
 	"netcmp/transport/socket"
 )
@@ -111,6 +113,13 @@ func noDelay(tcp *net.TCPConn, c transport.Config) error {
 	return nil
 }
 
+// unsentMost bounds what a sender that has always more may leave in its socket
+// beyond what is under way (tcp(7), TCP_NOTSENT_LOWAT), bytes. Without it the
+// send buffer, megabytes for the sake of a long fat path, fills with messages at
+// the first instant: over a path that loses much they are a minute's work, and
+// the run goes on for that long after its end.
+const unsentMost = 256 << 10
+
 // control sets a socket up before it connects or listens.
 func control(c transport.Config) func(network, address string, raw syscall.RawConn) error {
 	return func(_, _ string, raw syscall.RawConn) error {
@@ -118,6 +127,9 @@ func control(c transport.Config) func(network, address string, raw syscall.RawCo
 		if e := raw.Control(func(fd uintptr) {
 			if err = setCongestion(int(fd), c.Congestion); err == nil {
 				err = socket.SetBuffers(int(fd), c.SendBuffer, c.ReceiveBuffer)
+			}
+			if err == nil && c.Bulk {
+				err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentMost)
 			}
 		}); e != nil {
 			return e

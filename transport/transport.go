@@ -36,6 +36,7 @@ type Config struct {
 	Nagle         bool   // leave Nagle's algorithm on (off by default)
 	SendBuffer    int    // bytes; 0 is the transport's default
 	ReceiveBuffer int    // bytes; 0 is the transport's default
+	Bulk          bool   // the sender has always more to send
 	MaxMessage    int    // the largest message of the session, bytes; 0 is the transport's
 	// Certificate is the server's (DER): a client of an encrypted transport trusts
 	// that one alone. Others leave it aside.

@@ -53,7 +53,12 @@ func (p *program) compareCommand() *cli.Command {
 		&cli.StringFlag{Name: "resume-from", Usage: "go on where an earlier run of the same comparison ended whose --out was `FILE`", Category: outputCategory},
 	}
 	for _, f := range experimentFlags() {
-		if name := f.Names()[0]; name != "proto" {
+		switch f.Names()[0] {
+		case "proto":
+		case "expect":
+			flags = append(flags, &cli.StringSliceFlag{Name: "expect", Category: outputCategory,
+				Usage: "a condition on every trial, as 'udp:delivery.ratio>=0.9', on a median, as 'udp:delay_p99_ns<=50ms', or on what is told apart, as 'udp:delay_p99_ns<tcp:delay_p99_ns'; if it does not hold, exit 4; repeatable"})
+		default:
 			flags = append(flags, f)
 		}
 	}
@@ -65,28 +70,6 @@ func (p *program) compareCommand() *cli.Command {
 	}
 }
 
-// armExpect is a condition on every trial of one arm.
-type armExpect struct {
-	arm    string
-	expect report.Expect
-}
-
-func armExpects(texts []string, arms []compare.Arm) ([]armExpect, error) {
-	var all []armExpect
-	for _, text := range texts {
-		arm, condition, _ := strings.Cut(text, ":")
-		if !slices.ContainsFunc(arms, func(a compare.Arm) bool { return a.Label == arm }) {
-			return nil, usagef("--expect %q: begin with the protocol it is for, as in 'udp:delivery.ratio>=0.9'", text)
-		}
-		e, err := report.ParseExpect(condition)
-		if err != nil {
-			return nil, usage(err)
-		}
-		all = append(all, armExpect{arm, e})
-	}
-	return all, nil
-}
-
 func (p *program) compare(c *cli.Context) (err error) {
 	_, show, err := formatFrom(c)
 	if err != nil {
@@ -96,20 +79,12 @@ func (p *program) compare(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var done []*result.Document
-	if c.IsSet("resume-from") {
-		if done, base.Seed, err = resumed(c, base.Seed); err != nil {
-			return err
-		}
-		base.Spec.Plan.Seed = base.Seed
-	}
 	protos := strings.Split(c.String("protos"), ",")
 	for i := range protos {
 		protos[i] = strings.TrimSpace(protos[i])
 	}
 	x := compare.Config{
 		Arms: compare.Arms(base, protos), Repeat: c.Int("repeat"), Seed: base.Seed, Tool: tool(),
-		Command: fmt.Sprintf("%s --seed %d", again(c, "compare", append([]string{"format", "resume-from"}, outputFlags...)...), base.Seed),
 		CommandOf: func(a compare.Arm, seed uint64) string {
 			hidden := append(slices.Clone(comparing), outputFlags...)
 			if a.Config.Spec.Congestion != base.Spec.Congestion {
@@ -124,11 +99,20 @@ func (p *program) compare(c *cli.Context) (err error) {
 	if err := x.Validate(); err != nil {
 		return usage(err)
 	}
-	expects, err := armExpects(c.StringSlice("expect"), x.Arms)
-	if err != nil {
-		return err
+	var expects []compare.Expect
+	for _, text := range c.StringSlice("expect") {
+		e, err := x.ParseExpect(text)
+		if err != nil {
+			return usage(err)
+		}
+		expects = append(expects, e)
 	}
-	x.Done = done
+	if c.IsSet("resume-from") {
+		if err := p.resume(c, &x); err != nil {
+			return err
+		}
+	}
+	x.Command = fmt.Sprintf("%s --seed %d", again(c, "compare", append([]string{"format", "resume-from"}, outputFlags...)...), x.Seed)
 	out, err := openOut(c)
 	if err != nil {
 		return err
@@ -168,16 +152,13 @@ func (p *program) compare(c *cli.Context) (err error) {
 	return p.hold(found, expects)
 }
 
-// hold looks whether the conditions hold for every trial of their arms.
-func (p *program) hold(x *result.Comparison, expects []armExpect) error {
+// hold looks whether the conditions hold.
+func (p *program) hold(x *result.Comparison, expects []compare.Expect) error {
 	held := true
 	for _, e := range expects {
-		for _, d := range x.Trials {
-			if d.Trial.Arm != e.arm {
-				continue
-			}
-			if o := e.expect.Check(d); !o.Holds {
-				fmt.Fprintf(p.stderr, "netcmp: %s, block %d: %s\n", e.arm, d.Trial.Block+1, o.Text)
+		for _, o := range e.Check(x) {
+			if !o.Holds {
+				fmt.Fprintln(p.stderr, "netcmp:", o.Text)
 				held = false
 			}
 		}
@@ -188,17 +169,17 @@ func (p *program) hold(x *result.Comparison, expects []armExpect) error {
 	return nil
 }
 
-// resumed reads the trials of an earlier run, and the seed that they follow from
-// unless one was given.
-func resumed(c *cli.Context, seed uint64) ([]*result.Document, uint64, error) {
-	saved, err := readFiles(c.String("resume-from"))
-	if err != nil {
-		return nil, 0, err
+// resume takes over the trials of an earlier run of the same comparison, and the
+// seed that they follow from unless one was given. A run that was killed may have
+// left half a trial, or none.
+func (p *program) resume(c *cli.Context, x *compare.Config) error {
+	name := c.String("resume-from")
+	saved, err := readFiles(name)
+	if err != nil && !errors.Is(err, report.ErrCut) && !errors.Is(err, errNoResults) {
+		return err
 	}
-	for _, d := range saved.Documents {
-		if !c.IsSet("seed") && d.Trial != nil && d.Trial.Comparison != nil {
-			return saved.Documents, d.Trial.Comparison.Seed, nil
-		}
+	if n := x.Resume(saved.Documents, c.IsSet("seed")); n == 0 && len(saved.Documents) > 0 {
+		fmt.Fprintf(p.stderr, "netcmp: none of the results in %s is a trial of this comparison: it begins anew\n", name)
 	}
-	return saved.Documents, seed, nil
+	return nil
 }

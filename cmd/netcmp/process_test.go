@@ -2,16 +2,20 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"netcmp/result"
 )
 
 // install puts a program named netcmp into a folder, which is this test binary
@@ -101,5 +105,82 @@ func TestCtrlC(t *testing.T) {
 	}
 	if code != exitInterrupted || !strings.Contains(string(text), "interrupted") || !strings.Contains(string(text), " 0 unexplained") {
 		t.Errorf("exit code %d\n%s%s", code, text, stderr.String())
+	}
+}
+
+// A comparison that is killed in the middle goes on where it was, also when it
+// was killed in the middle of a line: trials that were done are not made again,
+// and the file holds each of them once.
+func TestKilledComparisonGoesOn(t *testing.T) {
+	kept := filepath.Join(t.TempDir(), "trials.jsonl")
+	path := install(t)
+	args := []string{"compare", "--protos", "udp,tcp", "--engine", "none", "--count", "150", "--repeat", "4", "--out", kept}
+	cmd := exec.Command(filepath.Join(filepath.SplitList(path)[0], "netcmp"), args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var before []byte
+	for bytes.Count(before, []byte("\n")) < 3 { // the eight take over two seconds
+		time.Sleep(20 * time.Millisecond)
+		before, _ = os.ReadFile(kept)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	before, err := os.ReadFile(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.SplitAfter(bytes.TrimSuffix(before, []byte("\n")), []byte("\n"))
+	last := lines[len(lines)-1]
+	before = before[:len(before)-len(last)/2]
+	if err := os.WriteFile(kept, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	whole := len(lines) - 1
+	if whole < 2 || whole > 6 {
+		t.Fatalf("%d trials were done when it was killed", whole)
+	}
+
+	code, out, errs := in(t, append(slices.Clone(args), "--resume-from", kept, "--json")...)
+	if code != exitDone || errs != "" {
+		t.Fatal(code, errs)
+	}
+	var x result.Comparison
+	if err := json.Unmarshal([]byte(out), &x); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(after, bytes.Join(lines[:whole], nil)) || bytes.Count(after, []byte("\n")) != 8 {
+		t.Errorf("of %d lines before there are %d now", whole, bytes.Count(after, []byte("\n")))
+	}
+	if len(x.Trials) != 8 || x.Interrupted {
+		t.Errorf("%d trials, interrupted %v", len(x.Trials), x.Interrupted)
+	}
+	// All belong together: one comparison, of eight trials.
+	code, out, errs = in(t, "report", "--json", kept)
+	var again result.Comparison
+	if err := json.Unmarshal([]byte(out), &again); code != exitDone || err != nil {
+		t.Fatal(code, errs, err)
+	}
+	if len(again.Trials) != 8 || again.Plan.Seed != x.Plan.Seed || again.Plan.Command != x.Plan.Command {
+		t.Errorf("%d trials are kept, of %q; it was %q", len(again.Trials), again.Plan.Command, x.Plan.Command)
+	}
+
+	// Killed before anything was done, it begins; a file of something else says so.
+	if err := os.WriteFile(kept, last[:len(last)/3], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs = in(t, append(slices.Clone(args), "--resume-from", kept, "--quiet", "--count", "5")...)
+	if code != exitDone || errs != "" {
+		t.Error(code, errs)
+	}
+	code, _, errs = in(t, append(slices.Clone(args), "--resume-from", kept, "--quiet", "--count", "6")...)
+	if code != exitDone || !strings.Contains(errs, "none of the results") {
+		t.Error(code, errs)
 	}
 }

@@ -100,13 +100,15 @@ func readFiles(name string) (report.Saved, error) {
 	return readFrom(f, name)
 }
 
+var errNoResults = errors.New("it holds no results")
+
 func readFrom(r io.Reader, name string) (report.Saved, error) {
 	saved, err := report.Read(r)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("%s: %w", name, err)
 	case len(saved.Documents)+len(saved.Comparisons) == 0:
-		err = fmt.Errorf("%s: it holds no results", name)
+		err = fmt.Errorf("%s: %w", name, errNoResults)
 	}
 	return saved, err
 }
