@@ -152,7 +152,8 @@ func write(done map[string]*part) error {
 		p := done[x.name]
 		days = append(days, p.Day)
 		e := p.Environment
-		machine := fmt.Sprintf("%s %s on %s, %d processors", e.OS, e.Kernel, e.Arch, e.CPUs)
+		kernel, _, _ := strings.Cut(e.Kernel, "-") // whoever built it calls it so
+		machine := fmt.Sprintf("%s %s on %s, %d processors", e.OS, kernel, e.Arch, e.CPUs)
 		if e.Kernel != "" && !slices.Contains(machines, machine) {
 			machines = append(machines, machine)
 		}
