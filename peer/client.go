@@ -30,6 +30,7 @@ type ClientConfig struct {
 // as there was.
 type Outcome struct {
 	StartedNS int64 // Unix time of the first planned send
+	StartNS   int64 // the same instant on the client's clock
 	ConnectNS *int64
 	SecureNS  *int64 // from the beginning of the connection to encryption in place
 	// OffsetNS is the server's clock less the client's, right to
@@ -162,7 +163,7 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	}
 	now, wall := clock.Both()
 	start := now + int64(lead) + clocks.exchange
-	base.StartedNS = wall + start - now
+	base.StartedNS, base.StartNS = wall+start-now, start
 	e := newEnd(endConfig{
 		spec: r.spec, properties: t.Properties(), conn: conn, session: r.session.Session,
 		client: true, private: r.config.Private, start: start, ahead: clocks.offset,
