@@ -36,8 +36,13 @@ func (f *Frame) Intact() bool {
 		return true
 	}
 	ip := t.frame[t.network:]
-	at, addresses, proto, length := ipv6Header, ip[8:ipv6Header], ip[6], int(binary.BigEndian.Uint16(ip[4:]))
-	if !t.ipv6 {
+	var at, length int
+	var addresses []byte
+	var proto byte
+	if t.ipv6 {
+		at, addresses, proto = ipv6Header, ip[8:ipv6Header], ip[6]
+		length = int(binary.BigEndian.Uint16(ip[4:]))
+	} else {
 		at, addresses, proto = int(ip[0]&15)*4, ip[12:ipv4Header], ip[9]
 		length = int(binary.BigEndian.Uint16(ip[2:])) - at
 	}
