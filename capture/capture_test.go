@@ -191,6 +191,7 @@ func TestCrossings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lawful(t, Crossings(packets)[:200])
 	sent, lost, copies := map[bool]int64{}, map[bool]int64{}, map[bool]int64{}
 	for _, c := range Crossings(packets) {
 		switch {
