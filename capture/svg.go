@@ -23,7 +23,7 @@ const (
 	// arrow has room for what stands on it, and nobody scrolls through a silence.
 	perMillisecond = 1.0
 	afterSending   = 34.0
-	afterArrival   = 6.0
+	afterArrival   = 15.0
 	longest        = 90.0
 
 	lostShare = 0.62 // of the way, that a lost packet is drawn
