@@ -35,6 +35,9 @@ const HeldMin = int64(time.Millisecond)
 // L0 − j·T − OWD, and ⌈(L0 − OWD)/T⌉ messages, the late one among them, were
 // released together. ReleasedMax counts the late one.
 //
+// Where the packets are looked at, package capture knows better, and its account
+// takes the place of this one.
+//
 // A receiver that was not scheduled for some milliseconds looks the same as a
 // stream that was held, and behind a very first message that is late nothing
 // counts as held, since no usual transit is known.

@@ -167,6 +167,9 @@ func configFrom(c *cli.Context) (x experiment.Config, err error) {
 	if x.Anatomy = c.Bool("anatomy"); !c.IsSet("anatomy") {
 		x.Anatomy = x.AnatomyFits()
 	}
+	if c.IsSet("pcap") {
+		x.Pcap = io.Discard // until the file is open, which it is when all else is right
+	}
 	x.Command = fmt.Sprintf("%s --seed %d", again(c, "run", outputFlags...), x.Seed)
 	if err := x.Validate(); err != nil {
 		return x, usage(err)
@@ -256,9 +259,6 @@ func (p *program) run(c *cli.Context) (err error) {
 	if pcap != nil {
 		x.Pcap = pcap
 		defer func() { err = errors.Join(err, pcap.Close()) }()
-	}
-	if err := x.Validate(); err != nil {
-		return usage(err)
 	}
 	done := func() {}
 	if isTerminal(p.stderr) && !c.Bool("quiet") {
