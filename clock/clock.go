@@ -45,6 +45,26 @@ func read() int64 {
 // allocates nothing.
 func Now() int64 { return offset + int64(time.Since(base)) }
 
+// Wall is how far the wall clock (CLOCK_REALTIME) is ahead of Now, right to
+// within err, ns. Both clocks are slewed alike, so that it changes only when
+// somebody sets the wall clock.
+func Wall() (ahead, err int64) {
+	narrowest := int64(math.MaxInt64)
+	for range 64 {
+		before := read()
+		var ts unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_REALTIME, &ts); err != nil {
+			panic("clock: CLOCK_REALTIME: " + err.Error()) // every Linux has it
+		}
+		after := read()
+		if after-before < narrowest {
+			narrowest = after - before
+			ahead = ts.Nano() - before - narrowest/2
+		}
+	}
+	return ahead, narrowest/2 + 1
+}
+
 // Both is Now together with the wall clock (CLOCK_REALTIME, nanoseconds since
 // 1970) at the same instant: the kernel stamps packets with the wall clock.
 func Both() (mono, wall int64) {

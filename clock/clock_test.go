@@ -1,6 +1,9 @@
 package clock
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // Now lies between two readings of the kernel's own clock.
 func TestNowIsTheKernelsMonotonicClock(t *testing.T) {
@@ -24,5 +27,17 @@ func TestNowDoesNotAllocate(t *testing.T) {
 func BenchmarkNow(b *testing.B) {
 	for b.Loop() {
 		Now()
+	}
+}
+
+// The wall clock's lead leads from one clock to the other.
+func TestWall(t *testing.T) {
+	const slack = 2_000 // ns, as above
+	ahead, err := Wall()
+	before := time.Now().UnixNano()
+	at := Now() + ahead
+	after := time.Now().UnixNano()
+	if err <= 0 || at < before-err-slack || at > after+err+slack {
+		t.Errorf("%d ± %d is not between %d and %d", at, err, before, after)
 	}
 }

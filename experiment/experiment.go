@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -58,7 +59,11 @@ type Config struct {
 	Token       string // for that server
 	// Traces are files that the ends write; between two machines the client's
 	// alone does.
-	Traces   transport.Traces
+	Traces transport.Traces
+	// Anatomy splits the delay of each message into its parts, by the lab's
+	// packets; Pcap gets these packets as pcapng, and may be nil.
+	Anatomy  bool
+	Pcap     io.Writer
 	Command  string // the command line that makes this experiment again
 	Tool     result.Tool
 	Progress func(peer.Progress) // may be nil; called from another goroutine, never after Run
@@ -96,6 +101,10 @@ func (c Config) Validate() error {
 		}
 	}
 	switch {
+	case c.Anatomy && c.anatomical() != "":
+		return errors.New("--anatomy: " + c.anatomical())
+	case c.Pcap != nil && (c.Connect != "" || c.Engine == None):
+		return errors.New("--pcap keeps the lab's packets, and there is no lab with --connect and --engine none")
 	case c.Connect != "" && !clean:
 		return errors.New("--connect measures the path that is there: it takes no path flags (--loss, --delay, --netem …)")
 	case c.Engine == Kernel && c.Fate == netem.FateByTime:
@@ -209,9 +218,16 @@ func outcomeError(out *peer.Outcome, err error) error {
 }
 
 // runEnds runs both ends in a place; l is the lab, if it is one.
-func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (*result.Document, error) {
+func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (_ *result.Document, failed error) {
 	began := readProcessorTime()
-	e, err := startEnds(context.WithoutCancel(ctx), p, c.Spec, c.Traces)
+	look, err := startCapture(context.WithoutCancel(ctx), c, l)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { failed = errors.Join(failed, look.stop(0)) }()
+	spec := c.Spec
+	spec.Messages = spec.Messages || c.Anatomy
+	e, err := startEnds(context.WithoutCancel(ctx), p, spec, c.Traces)
 	if err != nil {
 		return nil, err
 	}
@@ -261,6 +277,11 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (*result.Docume
 		}
 	}
 	d := document(c, engine, began, out, link, cpu)
+	if look.capture != nil {
+		e.close() // the ends take leave of each other, which is to be seen, too
+		err = errors.Join(err, look.stop(c.closing()))
+		look.dissect(c, d, out.StartNS)
+	}
 	if l != nil && !l.Seeded() {
 		d.Warnings = append(d.Warnings, "this kernel's netem draws by itself (6.6 and later take a seed): another run meets other losses; --engine emulator repeats them")
 	}

@@ -230,16 +230,19 @@ func (l *Lab) read() {
 	defer close(l.ended)
 	for {
 		var a answer
-		_, err := l.channel.receive(&a)
+		files, err := l.channel.receive(&a)
 		if err != nil {
 			l.end(err)
 			return
 		}
+		a.files = files
 		l.mu.Lock()
 		if a.ID != 0 {
 			if w := l.waiting[a.ID]; w != nil {
 				delete(l.waiting, a.ID)
 				w <- a
+			} else {
+				a.discard()
 			}
 		} else if p := l.processes[a.Process]; p != nil && a.Exit != nil {
 			delete(l.processes, a.Process)
@@ -355,6 +358,25 @@ func (l *Lab) Link(ctx context.Context) (link result.Link, cpu int64, err error)
 func (l *Lab) Begin(ctx context.Context) error {
 	_, err := l.ask(ctx, request{Begin: true})
 	return err
+}
+
+// Devices are the lab's network devices, on the way from the client to the
+// server: the hosts' own and the path's two.
+var Devices = []string{"client:eth0", "path:client", "path:server", "server:eth0"}
+
+// PacketSocket gives a packet socket (packet(7)) of the network namespace of one
+// of Devices, and that device's index there. It is not bound yet, so that nothing
+// comes in by it.
+func (l *Lab) PacketSocket(ctx context.Context, device string) (socket *os.File, index int, err error) {
+	a, err := l.ask(ctx, request{Socket: device})
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(a.files) != 1 {
+		a.discard()
+		return nil, 0, fmt.Errorf("%s: no socket came", device)
+	}
+	return a.files[0], a.Index, nil
 }
 
 // Command is a program to be run on a host.

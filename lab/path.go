@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -92,7 +95,8 @@ type pathProcess struct {
 func (p *pathProcess) tell(a answer) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.channel.send(a, nil)
+	defer a.discard()
+	return p.channel.send(a, a.files)
 }
 
 func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
@@ -117,6 +121,8 @@ func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
 		return errors.New("the path has begun")
 	case r.Link && p.path == nil:
 		return errors.New("the path has not begun")
+	case r.Socket != "":
+		return p.socket(r.Socket, a)
 	case r.Link:
 		link, err := p.path.Link(context.Background())
 		if err != nil {
@@ -236,6 +242,33 @@ func newEmulator(index [2]int, c emulator.Config) (*emulator.Emulator, error) {
 		}
 	}
 	return emulator.New(devices[Client], devices[Server], c)
+}
+
+// socket opens a packet socket in the namespace of the device of that name.
+func (p *pathProcess) socket(name string, a *answer) error {
+	if !slices.Contains(Devices, name) {
+		return fmt.Errorf("device %q is unknown; known: %s", name, strings.Join(Devices, ", "))
+	}
+	open := func() error {
+		_, device, _ := strings.Cut(name, ":")
+		link, err := net.InterfaceByName(device)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		// Of protocol 0: nothing comes in before it is bound (packet(7)).
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return fmt.Errorf("packet socket: %w", err)
+		}
+		a.Index, a.files = link.Index, []*os.File{os.NewFile(uintptr(fd), name)}
+		return nil
+	}
+	for h, t := range p.hosts {
+		if strings.HasPrefix(name, Host(h).String()+":") {
+			return t.do(open)
+		}
+	}
+	return open()
 }
 
 func (p *pathProcess) start(id int, s *startRequest, files []*os.File) error {

@@ -31,6 +31,7 @@ type request struct {
 	Listen *listenRequest `json:",omitempty"`
 	Link   bool           `json:",omitempty"`
 	Begin  bool           `json:",omitempty"`
+	Socket string         `json:",omitempty"` // of Devices
 }
 
 // buildRequest is a Config with its paths in tc netem's words.
@@ -117,6 +118,9 @@ type answer struct {
 	OK      bool         `json:",omitempty"`
 	Engine  Engine       `json:",omitempty"`
 	Seeded  bool         `json:",omitempty"`
+	Index   int          `json:",omitempty"` // of the device that a socket is for
+
+	files []*os.File // go beside it
 }
 
 func (a *answer) err() error {
@@ -127,6 +131,13 @@ func (a *answer) err() error {
 		return errors.New(a.Error)
 	}
 	return nil
+}
+
+// discard closes the files of an answer that nobody takes.
+func (a *answer) discard() {
+	for _, f := range a.files {
+		f.Close()
+	}
 }
 
 const (

@@ -6,9 +6,9 @@ import (
 	"netcmp/result"
 )
 
-// heldMin is the least wait that counts as being held; less is the pace of
+// HeldMin is the least wait that counts as being held; less is the pace of
 // wake-ups and reads.
-const heldMin = int64(time.Millisecond)
+const HeldMin = int64(time.Millisecond)
 
 // stall measures waiting: the longest silence between deliveries, and, where
 // the transport keeps order, messages that had arrived and had to wait for a
@@ -19,14 +19,14 @@ const heldMin = int64(time.Millisecond)
 //
 //   - usual is the transit of messages that came on their own lately: it
 //     follows them down at once, and up by an eighth of the difference;
-//   - a message whose transit is more than heldMin above that of the message
+//   - a message whose transit is more than HeldMin above that of the message
 //     before it is late: it came that much later than it should have, by
 //     itself. It is not held; it may hold others;
-//   - a message after it is held when its transit is more than heldMin above
+//   - a message after it is held when its transit is more than HeldMin above
 //     usual, and it came with the late one though it was sent later: the
 //     time between the two arrivals is under half of that between the two
 //     sends. What it waited is transit − usual;
-//   - the first that does not fit ends the group. Within heldMin of the late
+//   - the first that does not fit ends the group. Within HeldMin of the late
 //     one's arrival the group goes on, however, since several reads may be
 //     needed to empty the transport.
 //
@@ -34,6 +34,9 @@ const heldMin = int64(time.Millisecond)
 // usual is OWD, follower j comes after max(OWD, L0 − j·T): it was held for
 // L0 − j·T − OWD, and ⌈(L0 − OWD)/T⌉ messages, the late one among them, were
 // released together. ReleasedMax counts the late one.
+//
+// Where the packets are looked at, package capture knows better, and its account
+// takes the place of this one.
 //
 // A receiver that was not scheduled for some milliseconds looks the same as a
 // stream that was held, and behind a very first message that is late nothing
@@ -87,14 +90,14 @@ func (s *stall) follow(sent, at int64) (held bool) {
 	}
 	above := transit - s.usual
 	switch since := at - s.lateAt; {
-	case transit-s.transit > heldMin: // so above too: usual never exceeds the transit before
+	case transit-s.transit > HeldMin: // so above too: usual never exceeds the transit before
 		s.behind, s.lateAt, s.lateSent, s.released = true, at, sent, 1
-	case s.behind && above > heldMin && since < (sent-s.lateSent)/2:
+	case s.behind && above > HeldMin && since < (sent-s.lateSent)/2:
 		s.held.record(above)
 		held = true
 		s.released++
 		s.releasedMax = max(s.releasedMax, s.released)
-	case s.behind && above > heldMin && since < heldMin:
+	case s.behind && above > HeldMin && since < HeldMin:
 	default:
 		s.behind = false
 		if above > 0 {

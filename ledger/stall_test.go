@@ -35,7 +35,7 @@ func TestHeldBehindOneLoss(t *testing.T) {
 		})
 		// Followers that waited more than a millisecond.
 		var waits []int64
-		for j := int64(1); late-j*c.period-c.owd > heldMin; j++ {
+		for j := int64(1); late-j*c.period-c.owd > HeldMin; j++ {
 			waits = append([]int64{late - j*c.period - c.owd}, waits...)
 		}
 		m := l.Report(Sent{Sent: 4000})
@@ -53,7 +53,7 @@ func TestHeldBehindOneLoss(t *testing.T) {
 		equal(t, "held max", s.HeldNS.Max, waits[held-1])
 		// ⌈(L0 − OWD)/T⌉ are held back, but for those within the millisecond.
 		law := (late - c.owd + c.period - 1) / c.period
-		if got := *s.ReleasedMax; got > law || got < law-1-heldMin/c.period {
+		if got := *s.ReleasedMax; got > law || got < law-1-HeldMin/c.period {
 			t.Errorf("released %d, law %d", got, law)
 		}
 	}
@@ -156,7 +156,7 @@ func TestHeldOverJitter(t *testing.T) {
 			own[i] += 40 * ms
 		}
 		due := int64(i)*period + own[i]
-		if last-due > heldMin {
+		if last-due > HeldMin {
 			held++
 			waited += last - due
 		}

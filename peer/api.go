@@ -13,9 +13,13 @@ import (
 // What the control channel carries, beside Spec. Times are of the server's
 // clock unless they say otherwise.
 
-// maxBody bounds a request and an answer. The largest is a report: 65,536
+// maxBody bounds a request, maxAnswer an answer. The largest of these is a report:
+// of result.MaxMessages messages two times of some 12 bytes each, and 65,536
 // intervals of some 130 bytes.
-const maxBody = 16 << 20
+const (
+	maxBody   = 16 << 20
+	maxAnswer = 64 << 20
+)
 
 type created struct {
 	ID   string `json:"id"`

@@ -34,6 +34,7 @@ type ClientConfig struct {
 // as there was.
 type Outcome struct {
 	StartedNS int64 // Unix time of the first planned send
+	StartNS   int64 // the same instant on the client's clock
 	// From the beginning of the connection until the client may send, until the
 	// handshake that encrypts is done, and until the server has it; null where
 	// there is no such thing.
@@ -176,7 +177,7 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 		now, wall = clock.Both()
 		start = now + int64(lead) + clocks.exchange
 	}
-	base.StartedNS = wall + start - now
+	base.StartedNS, base.StartNS = wall+start-now, start
 	e := newEnd(endConfig{
 		spec: r.spec, properties: t.Properties(), conn: conn, session: r.session.Session,
 		client: true, private: r.config.Private, start: start, ahead: clocks.offset,

@@ -70,7 +70,7 @@ func (c *control) call(ctx context.Context, method, path string, in, out any) er
 	if out == nil {
 		return nil
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(out); err != nil {
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
 		return fmt.Errorf("the server's answer: %w", err)
 	}
 	return nil

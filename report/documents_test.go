@@ -89,6 +89,12 @@ func tcpLossy() *result.Document {
 	d.Setup = result.Setup{ConnectNS: n(40_300_000), FirstMessageNS: n(60_600_000)}
 	d.Delay.P99NS, d.Delay.P999NS, d.Delay.MaxNS, d.Delay.JitterNS = n(91_200_000), n(280_000_000), n(298_000_000), n(2_410_000)
 	d.Stall = &result.Stall{LongestSilenceNS: n(280_000_000), Held: n(143), HeldNS: &result.Quantiles{P50: 21_300_000, P99: 71_000_000, Max: 91_000_000}, ReleasedMax: n(41), Exact: true}
+	d.Anatomy = &result.Anatomy{
+		Messages:  2000,
+		WaitingNS: &result.Quantiles{P50: 24_000, P99: 1_900_000, Max: 20_400_000}, CrossingNS: &result.Quantiles{P50: 20_050_000, P99: 64_300_000, Max: 280_000_000},
+		HeldNS:  &result.Quantiles{P50: 71_000, P99: 64_000_000, Max: 91_000_000},
+		Slowest: []result.Dissected{{Number: 1204, WaitingNS: 17_900_000, CrossingNS: 280_000_000, HeldNS: 100_000}},
+	}
 	d.Wire = &result.Wire{UpPackets: n(2051), UpBytes: n(1_170_000), DownPackets: n(1804), DownBytes: n(120_000), OverheadRatio: f(1.29), Retransmitted: n(44)}
 	d.Link.Up = result.LinkDirection{Packets: 2051, Lost: 41, Delivered: 2010}
 	d.Link.Down = result.LinkDirection{Packets: 1804, Lost: 33, Delivered: 1771}

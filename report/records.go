@@ -9,11 +9,12 @@ import (
 )
 
 // Records writes a row for each message, as CSV: when it was due from the
-// beginning of the run, when it came, and how long it took, ns. What is not known
-// is empty; a message that was lost has an empty arrival.
+// beginning of the run, when it came, and how long it took, ns, in all and in its
+// parts (result.Anatomy). What is not known is empty; a message that was lost has
+// an empty arrival.
 func Records(w io.Writer, d *result.Document) error {
 	out := bufio.NewWriter(w)
-	_, _ = out.WriteString("proto,direction,number,planned_ns,arrived_ns,delay_ns\n")
+	_, _ = out.WriteString("proto,direction,number,planned_ns,arrived_ns,delay_ns,waiting_ns,crossing_ns,held_ns\n")
 	for _, way := range []struct {
 		name string
 		m    *result.Measured
@@ -31,7 +32,7 @@ func Records(w io.Writer, d *result.Document) error {
 			row := append([]byte(printable(d.Proto)), ',')
 			row = append(append(row, way.name...), ',')
 			row = strconv.AppendInt(row, int64(i), 10)
-			for _, v := range []int64{planned, arrived, delay} {
+			for _, v := range []int64{planned, arrived, delay, at(x.WaitingNS, i), at(x.CrossingNS, i), at(x.HeldNS, i)} {
 				row = append(row, ',')
 				if v >= 0 {
 					row = strconv.AppendInt(row, v, 10)
@@ -41,4 +42,12 @@ func Records(w io.Writer, d *result.Document) error {
 		}
 	}
 	return out.Flush()
+}
+
+// at is the i-th value, or what stands for one that is not known.
+func at(values []int64, i int) int64 {
+	if i >= len(values) {
+		return -1
+	}
+	return values[i]
 }

@@ -17,7 +17,11 @@ func shortest(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 // measuredRows are the figures of one stream of messages, whose packets took
 // the direction dir.
 func measuredRows(d *result.Document, m *result.Measured, dir string) []row {
-	rows := []row{deliveryRow(d, m, dir), orderRow(d, m, dir), delayRow(d, m), heldRow(d, m)}
+	rows := []row{deliveryRow(d, m, dir), orderRow(d, m, dir), delayRow(d, m)}
+	if m.Anatomy != nil {
+		rows = append(rows, anatomyRow(m.Anatomy))
+	}
+	rows = append(rows, heldRow(d, m))
 	if len(m.Deadline) > 0 {
 		rows = append(rows, inTimeRow(m))
 	}
@@ -218,6 +222,23 @@ func delayRow(d *result.Document, m *result.Measured) row {
 		parts = append(parts, "clocks ±"+nbsp+Duration(*u))
 	}
 	r.c = strings.Join(parts, " · ")
+	return r
+}
+
+// anatomyRow says where the time went: of the slowest hundredth, part by part, and
+// of the slowest message.
+func anatomyRow(a *result.Anatomy) row {
+	parts := func(waiting, crossing, held int64) string {
+		return "waiting" + nbsp + Duration(waiting) + ", crossing" + nbsp + Duration(crossing) + ", held" + nbsp + "back" + nbsp + Duration(held)
+	}
+	r := row{label: "anatomy"}
+	if a.WaitingNS != nil && a.CrossingNS != nil && a.HeldNS != nil {
+		r.c = "p99: " + parts(a.WaitingNS.P99, a.CrossingNS.P99, a.HeldNS.P99)
+	}
+	if len(a.Slowest) > 0 {
+		s := a.Slowest[0]
+		r.c += " · the slowest, message" + nbsp + Count(s.Number) + ": " + parts(s.WaitingNS, s.CrossingNS, s.HeldNS)
+	}
 	return r
 }
 

@@ -36,6 +36,7 @@ type Document struct {
 	TCPInfo *TCPInfo  `json:"tcp_info"`
 	QUIC    *QUIC     `json:"quic"`
 	Sockets Sockets   `json:"sockets"`
+	Capture *Capture  `json:"capture"`         // null where the lab's packets were not looked at
 	Trial   *Trial    `json:"trial,omitempty"` // of a comparison
 }
 
@@ -51,6 +52,7 @@ type Measured struct {
 	Speed      Speed      `json:"speed"`
 	Instrument Instrument `json:"instrument"`
 	Intervals  []Interval `json:"intervals"`
+	Anatomy    *Anatomy   `json:"anatomy"`            // null where the packets were not looked at, or do not show it
 	Messages   *Messages  `json:"messages,omitempty"` // where they were asked for
 }
 
@@ -61,6 +63,40 @@ type Messages struct {
 	// Held lists the numbers that Stall counts as held, as [first, last] runs,
 	// where the transport can hold any.
 	Held [][2]int64 `json:"held,omitempty"`
+	// The parts of DelayNS (see Anatomy), where they are known; −1: not of this
+	// message.
+	WaitingNS  []int64 `json:"waiting_ns,omitempty"`
+	CrossingNS []int64 `json:"crossing_ns,omitempty"`
+	HeldNS     []int64 `json:"held_ns,omitempty"`
+}
+
+// Capture is what the capture of the lab's packets says of itself.
+type Capture struct {
+	Missed int64 `json:"missed"` // packets that found no room in its rings; with any there is no Anatomy
+}
+
+// Anatomy splits each message's delay in three parts, which add up to it to the
+// nanosecond: waiting to be sent, from its planned time to the first transmission
+// of its last byte at the sender's device; crossing, recovery from losses
+// included, until all of it has come in by the receiver's device for the first
+// time; and held back there until the application had read it. The packets show
+// them, so it is of tcp and udp alone: what is encrypted does not say where a
+// message ends.
+type Anatomy struct {
+	Messages     int64       `json:"messages"` // that were split: of the first MaxMessages those that came and were seen on their whole way
+	WaitingNS    *Quantiles  `json:"waiting_ns"`
+	CrossingNS   *Quantiles  `json:"crossing_ns"`
+	HeldNS       *Quantiles  `json:"held_ns"`
+	Slowest      []Dissected `json:"slowest"`        // the slowest first
+	ClockErrorNS int64       `json:"clock_error_ns"` // of the wall clock, by which packets are stamped, against the messages' clock
+}
+
+// Dissected is a message's delay in its parts.
+type Dissected struct {
+	Number     int64 `json:"number"`
+	WaitingNS  int64 `json:"waiting_ns"`
+	CrossingNS int64 `json:"crossing_ns"`
+	HeldNS     int64 `json:"held_ns"`
 }
 
 // MaxMessages bounds Messages: of later numbers nothing is kept.
@@ -233,10 +269,10 @@ type Delay struct {
 // messages, since nothing can be held back there.
 type Stall struct {
 	LongestSilenceNS *int64     `json:"longest_silence_ns"` // longest gap between deliveries of new messages
-	Held             *int64     `json:"held"`               // messages released together behind a late one
+	Held             *int64     `json:"held"`               // messages that had arrived and had to wait for more than a millisecond
 	HeldNS           *Quantiles `json:"held_ns"`
 	ReleasedMax      *int64     `json:"released_max"` // most messages released together
-	Exact            bool       `json:"exact"`        // false: estimated from arrival times
+	Exact            bool       `json:"exact"`        // by the packets (Anatomy); false: estimated from arrival times
 }
 
 // Deadline is the share of sent messages that arrived within a time.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"netcmp/capture"
 	"netcmp/experiment"
 	"netcmp/lab"
 	"netcmp/netem"
@@ -53,6 +54,7 @@ func (p *program) labCommand() *cli.Command {
 func labFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "server-exec", Usage: "a shell `COMMAND` for the server host, which gets 2 s to listen on a port; what it prints goes to standard error"},
+		pcapFlag(),
 		&cli.BoolFlag{Name: "quiet", Usage: "do not tell the path and the seed on standard error"},
 	}
 }
@@ -62,7 +64,7 @@ const (
 	endPatience    = 2 * time.Second // for it to end when told to
 )
 
-func (p *program) labExec(c *cli.Context, args []string) error {
+func (p *program) labExec(c *cli.Context, args []string) (failed error) {
 	if len(args) == 0 {
 		return usage(errNoProgram)
 	}
@@ -85,6 +87,13 @@ func (p *program) labExec(c *cli.Context, args []string) error {
 	if err != nil {
 		return usage(err)
 	}
+	pcap, err := openPcap(c)
+	if err != nil {
+		return err
+	}
+	if pcap != nil {
+		defer func() { failed = errors.Join(failed, pcap.Close()) }()
+	}
 	// The terminal's interrupt reaches the program by itself.
 	ctx := context.WithoutCancel(c.Context)
 	l, err := lab.Start(ctx, lab.Config{
@@ -97,6 +106,18 @@ func (p *program) labExec(c *cli.Context, args []string) error {
 	if !c.Bool("quiet") {
 		fmt.Fprintf(p.stderr, "netcmp lab: %s · seed %d\n", describe(at), seed)
 		defer p.tellOverrun(l)
+	}
+	if pcap != nil {
+		x, err := capture.Start(ctx, l, capture.Config{Pcap: pcap, Application: "netcmp " + tool().Version})
+		if err != nil {
+			return err
+		}
+		defer func() {
+			failed = errors.Join(failed, x.Stop(crossing(at)))
+			if n := x.Missed(); n > 0 {
+				fmt.Fprintf(p.stderr, "netcmp lab: %d packets came faster than this machine could watch them, and are not in the file\n", n)
+			}
+		}()
 	}
 	env := append(os.Environ(),
 		"NETCMP_SERVER="+lab.Server.Addr().String(), "NETCMP_SERVER6="+lab.Server.Addr6().String(),
@@ -130,6 +151,12 @@ func (p *program) labExec(c *cli.Context, args []string) error {
 		return err
 	}
 	return p.accompany(program, l)
+}
+
+// crossing is how long the last packets of a program may be on their way, there and
+// back.
+func crossing(at conditions) time.Duration {
+	return min(at.path.Up.LongestHold(1500)+at.path.Down.LongestHold(1500)+100*time.Millisecond, endPatience)
 }
 
 // describe says what the path is, for a line on standard error.

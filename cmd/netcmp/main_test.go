@@ -74,6 +74,11 @@ func TestWrongInput(t *testing.T) {
 		{"run --proto tcp --resume", "quic-datagram"},
 		{"run --proto udp --resume", "tls"},
 		{"compare --protos udp,tcp --resume", "quic-streams"},
+		{"run --proto tls --anatomy", "encrypted"},
+		{"run --proto udp --anatomy --engine none", "no lab"},
+		{"run --proto udp --anatomy --pattern request-response", "round trip"},
+		{"run --proto udp --pcap x --connect 192.0.2.7:7700", "no lab"},
+		{"run --proto udp --pcap=", "empty"},
 		{"report", "give the names of files"},
 		{"report --format stone x", "text, json, markdown, csv"},
 		{"compare tcp udp", "takes no arguments"},
@@ -409,5 +414,18 @@ func TestDoctor(t *testing.T) {
 func TestManualPage(t *testing.T) {
 	if code, out, err := netcmp(t.Context(), "man"); code != 0 || !strings.HasPrefix(out, ".") || !strings.Contains(out, "loss") {
 		t.Errorf("exit code %d, %.80q, %s", code, out, err)
+	}
+}
+
+// A program's packets are kept as pcapng, which begins with its own mark.
+func TestLabExecKeepsPackets(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lab.pcapng")
+	code, _, stderr := in(t, "lab", "exec", "--clean", "--pcap", name, "--", "sh", "-c", "exit 7")
+	if code != 7 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	b, err := os.ReadFile(name)
+	if err != nil || !bytes.HasPrefix(b, []byte{0x0a, 0x0d, 0x0d, 0x0a}) || !bytes.Contains(b, []byte("server:eth0")) {
+		t.Errorf("%d bytes, %v", len(b), err)
 	}
 }

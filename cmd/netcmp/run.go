@@ -28,7 +28,7 @@ const (
 )
 
 // outputFlags do not change what is measured.
-var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect", "records", "html", "qlog", "keylog"}
+var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect", "records", "html", "pcap", "qlog", "keylog"}
 
 // experimentFlags are those of run that are not the path's.
 func experimentFlags() []cli.Flag {
@@ -70,9 +70,24 @@ func (p *program) runCommand() *cli.Command {
 	return &cli.Command{
 		Name: "run", Usage: "one experiment: one sender, one receiver, one path, one result",
 		UsageText: "netcmp run --proto PROTOCOL [flags]",
-		Flags:     append(experimentFlags(), pathFlags()...),
+		Flags:     append(append(experimentFlags(), captureFlags()...), pathFlags()...),
 		Action:    p.run,
 	}
+}
+
+// captureFlags are those that have the lab's packets looked at.
+func captureFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{
+			Name: "anatomy", Category: outputCategory,
+			Usage: fmt.Sprintf("split each message's delay into waiting, crossing and held back, by the lab's packets (tcp, udp); up to %d messages a second by default", experiment.AnatomyRate),
+		},
+		pcapFlag(),
+	}
+}
+
+func pcapFlag() cli.Flag {
+	return &cli.StringFlag{Name: "pcap", Usage: "write the lab's packets to `FILE` (pcapng: Wireshark, tshark)", Category: outputCategory}
 }
 
 // protocols lists those that there are.
@@ -150,6 +165,12 @@ func configFrom(c *cli.Context) (x experiment.Config, err error) {
 		return x, err
 	}
 	x.Tool = tool()
+	if x.Anatomy = c.Bool("anatomy"); !c.IsSet("anatomy") {
+		x.Anatomy = x.AnatomyFits()
+	}
+	if c.IsSet("pcap") {
+		x.Pcap = io.Discard // until the file is open, which it is when all else is right
+	}
 	x.Command = fmt.Sprintf("%s --seed %d", again(c, "run", outputFlags...), x.Seed)
 	if err := x.Validate(); err != nil {
 		return x, usage(err)
@@ -235,6 +256,14 @@ func (p *program) run(c *cli.Context) (err error) {
 	if out != nil {
 		defer func() { err = errors.Join(err, out.Close()) }()
 	}
+	pcap, err := openPcap(c)
+	if err != nil {
+		return err
+	}
+	if pcap != nil {
+		x.Pcap = pcap
+		defer func() { err = errors.Join(err, pcap.Close()) }()
+	}
 	done := func() {}
 	if isTerminal(p.stderr) && !c.Bool("quiet") {
 		line := report.NewProgressLine(p.stderr, width(p.stderr), report.UseColor(true, os.Getenv))
@@ -262,6 +291,17 @@ func openOut(c *cli.Context) (*report.Appender, error) {
 		return nil, usagef("--out is the name of a file, and it is empty")
 	}
 	return report.OpenAppender(c.String("out"))
+}
+
+// openPcap opens --pcap; it is nil where none was asked for.
+func openPcap(c *cli.Context) (*os.File, error) {
+	switch {
+	case !c.IsSet("pcap"):
+		return nil, nil
+	case c.String("pcap") == "":
+		return nil, usagef("--pcap is the name of a file, and it is empty")
+	}
+	return os.Create(c.String("pcap"))
 }
 
 // writeFiles writes the files that were asked for beside --out: each message of

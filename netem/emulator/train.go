@@ -15,6 +15,7 @@ const (
 	udpChecksum    = 6
 
 	protoTCP = 6
+	protoUDP = 17
 	// IPv6 extension headers that may stand before a fragment header.
 	protoHopByHop    = 0
 	protoRouting     = 43
