@@ -84,14 +84,15 @@ func quantiles(values []int64) *result.Quantiles {
 	return &result.Quantiles{P50: rank(50), P99: rank(99), Max: known[len(known)-1]}
 }
 
-// Stall makes the estimate of an ordered transport's waiting exact, where the
-// parts of every message that came are known: held is who lay at the receiver's
+// Stall makes the estimate of an ordered transport's waiting exact, in s and in m,
+// where the parts of every message that came are known: held is who lay at the receiver's
 // door for longer than ledger.HeldMin. It says whether it could.
 func Stall(s *result.Stall, m *result.Messages, a *result.Anatomy, delivered int64) bool {
 	if s == nil || s.Held == nil || a == nil || a.Messages != delivered {
 		return false
 	}
 	held := make([]int64, 0, len(m.HeldNS))
+	m.Held = nil
 	var most, group, first int64 // messages let go together: the late one, and those behind it
 	for i, h := range m.HeldNS {
 		if h == unknown {
@@ -103,6 +104,7 @@ func Stall(s *result.Stall, m *result.Messages, a *result.Anatomy, delivered int
 			continue
 		}
 		held = append(held, h)
+		m.Held.Add(int64(i))
 		if group == 0 || read-first > ledger.HeldMin {
 			group, first = 0, read
 		}

@@ -5,6 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"netcmp/ledger"
 	"netcmp/result"
 )
 
@@ -126,6 +127,17 @@ func TestDissectionAddsUp(t *testing.T) {
 		s := &result.Stall{Held: new(int64)}
 		if !Stall(s, m, a, int64(want)) || *s.Held != int64(held) || !s.Exact {
 			t.Fatalf("%d are held, want %d", *s.Held, held)
+		}
+		for _, run := range m.Held {
+			for i := run[0]; i <= run[1]; i++ {
+				held--
+				if m.HeldNS[i] <= ledger.HeldMin {
+					t.Fatalf("message %d is listed, and waited for %d ns", i, m.HeldNS[i])
+				}
+			}
+		}
+		if held != 0 {
+			t.Fatalf("%d held messages are not listed", held)
 		}
 		if Stall(s, m, a, int64(want)+1) {
 			t.Fatal("exact, though one message is not known")

@@ -15,7 +15,7 @@ func reportLoss(seen *bitmap, sent uint64) *result.Loss {
 		return nil
 	}
 	var (
-		r           = &result.Loss{Lengths: map[int64]int64{}, Numbers: [][2]int64{}}
+		r           = &result.Loss{Lengths: map[int64]int64{}, Numbers: result.NumberRuns{}}
 		lengths     [lengthMax + 1]int64
 		lost        int64
 		first, last int64 // loss of all

@@ -11,7 +11,7 @@ type messages struct {
 	wanted         bool
 	start          int64
 	planned, delay []int64
-	held           [][2]int64 // runs of numbers; one that is held comes in order
+	held           result.NumberRuns // one that is held comes in order
 }
 
 // unknownTime is what stands for a message that has not come.
@@ -26,12 +26,8 @@ func (m *messages) arrive(number uint64, planned, delay int64, held bool) {
 	}
 	// A message that comes before its time has a broken clock, and no delay.
 	m.planned[number], m.delay[number] = planned-m.start, max(delay, 0)
-	switch last, n := len(m.held)-1, int64(number); {
-	case !held:
-	case last >= 0 && m.held[last][1] == n-1:
-		m.held[last][1] = n
-	default:
-		m.held = append(m.held, [2]int64{n, n})
+	if held {
+		m.held.Add(int64(number))
 	}
 }
 

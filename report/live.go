@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"netcmp/result"
 )
 
 // liveChart is a chart in the form that the page's script draws it from
@@ -19,10 +21,10 @@ type liveChart struct {
 	At     deltas      `json:"at,omitempty"`
 	Curves []liveCurve `json:"curves,omitempty"`
 
-	Colour  int        `json:"colour"`
-	Planned deltas     `json:"planned,omitempty"`
-	Delay   deltas     `json:"delay,omitempty"`
-	Held    [][2]int64 `json:"held,omitempty"`
+	Colour  int               `json:"colour"`
+	Planned deltas            `json:"planned,omitempty"`
+	Delay   deltas            `json:"delay,omitempty"`
+	Held    result.NumberRuns `json:"held,omitempty"`
 }
 
 type liveAxis struct {

@@ -34,7 +34,7 @@ type stairs struct {
 	colour         int
 	arm            string
 	planned, delay []int64
-	held           [][2]int64
+	held           result.NumberRuns
 	came, lost     []point // in time and number
 	words          string
 	row            []string
@@ -47,7 +47,7 @@ func newStairs(x *result.Comparison, arm string, d *result.Document) stairs {
 		planned: d.Messages.PlannedNS[:n], delay: d.Messages.DelayNS[:n],
 	}
 	var took []int64
-	var missing [][2]int64
+	var missing result.NumberRuns
 	for i, planned := range s.planned {
 		number := int64(i)
 		switch delay := s.delay[i]; {
@@ -57,11 +57,7 @@ func newStairs(x *result.Comparison, arm string, d *result.Document) stairs {
 			took = append(took, delay)
 		default:
 			s.lost = append(s.lost, point{float64(planned), float64(i)})
-			if last := len(missing) - 1; last >= 0 && missing[last][1] == number-1 {
-				missing[last][1] = number
-			} else {
-				missing = append(missing, [2]int64{number, number})
-			}
+			missing.Add(number)
 		}
 	}
 	s.words = fmt.Sprintf("%s: %s came, %s never", arm, Count(int64(len(s.came))), Count(int64(len(s.lost))))
@@ -88,7 +84,7 @@ func newStairs(x *result.Comparison, arm string, d *result.Document) stairs {
 }
 
 // runsText lists runs of numbers: "3, 7–9 and 5 more".
-func runsText(runs [][2]int64) string {
+func runsText(runs result.NumberRuns) string {
 	var parts []string
 	for _, r := range runs[:min(len(runs), mostNumbers)] {
 		part := strconv.FormatInt(r[0], 10)

@@ -56,13 +56,25 @@ type Measured struct {
 	Messages   *Messages  `json:"messages,omitempty"` // where they were asked for
 }
 
+// NumberRuns are ascending numbers, those in a row as [first, last].
+type NumberRuns [][2]int64
+
+// Add adds a number that is above all others.
+func (r *NumberRuns) Add(n int64) {
+	if last := len(*r) - 1; last >= 0 && (*r)[last][1] == n-1 {
+		(*r)[last][1] = n
+		return
+	}
+	*r = append(*r, [2]int64{n, n})
+}
+
 // Messages is what became of each message: the i-th entry is number i's.
 type Messages struct {
 	PlannedNS []int64 `json:"planned_ns"` // from the beginning of the run; −1: not known
 	DelayNS   []int64 `json:"delay_ns"`   // of the first copy, from the planned time; −1: it did not come
-	// Held lists the numbers that Stall counts as held, as [first, last] runs,
-	// where the transport can hold any.
-	Held [][2]int64 `json:"held,omitempty"`
+	// Held lists the numbers that Stall counts as held, where the transport can
+	// hold any.
+	Held NumberRuns `json:"held,omitempty"`
 	// The parts of DelayNS (see Anatomy), where they are known; −1: not of this
 	// message.
 	WaitingNS  []int64 `json:"waiting_ns,omitempty"`
@@ -207,9 +219,8 @@ type Loss struct {
 	Lengths      map[int64]int64 `json:"lengths"`      // run length → how many runs (lengths over 1000 count as 1000)
 	DistanceMin  *int64          `json:"distance_min"` // between successive losses, in numbers; null below two losses
 	DistanceMean *float64        `json:"distance_mean"`
-	// Numbers lists the lost numbers as [first, last] runs, the first
-	// MaxLossRuns of them.
-	Numbers   [][2]int64 `json:"numbers"`
+	// Numbers lists the lost numbers, the first MaxLossRuns runs of them.
+	Numbers   NumberRuns `json:"numbers"`
 	Truncated bool       `json:"truncated"`
 }
 
