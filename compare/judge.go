@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/aclements/go-moremath/stats"
 
@@ -218,6 +219,10 @@ func warnings(plan result.ComparisonPlan, trials []*result.Document) []string {
 		}
 		said = append(said, w)
 	}
+	if resumed, whole := handshakes(trials); len(resumed) > 0 && len(whole) > 0 {
+		said = append(said, fmt.Sprintf("%s resumed a session, %s had none to resume: first_message_ns compares the one with the other",
+			strings.Join(resumed, ", "), strings.Join(whole, ", ")))
+	}
 	congestion := map[string]string{}
 	for _, d := range trials {
 		if d.Plan.Congestion != "" {
@@ -232,4 +237,19 @@ func warnings(plan result.ComparisonPlan, trials []*result.Document) []string {
 		}
 	}
 	return said
+}
+
+// handshakes are the protocols whose trials resumed a session, and those that shook
+// hands without one.
+func handshakes(trials []*result.Document) (resumed, whole []string) {
+	for _, d := range trials {
+		kind := &whole
+		if d.Plan.Resume {
+			kind = &resumed
+		}
+		if d.Setup.ConnectNS != nil && !slices.Contains(*kind, d.Proto) {
+			*kind = append(*kind, d.Proto)
+		}
+	}
+	return resumed, whole
 }

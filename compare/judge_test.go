@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,5 +182,27 @@ func TestSeeds(t *testing.T) {
 			}
 			seen[s] = at
 		}
+	}
+}
+
+// A reader is told that some had a session to resume and others none; udp, which
+// has no handshake, is neither.
+func TestResumedBesideWhole(t *testing.T) {
+	var trials []*result.Document
+	for _, proto := range []string{"udp", "tcp", "quic", "tls"} {
+		d := made(proto, 0, 2, false, 20*time.Millisecond, 20*time.Millisecond)
+		d.Proto, d.Plan.Resume = proto, proto != "tcp" && proto != "udp"
+		if proto != "udp" {
+			d.Setup.ConnectNS = new(int64(1))
+		}
+		trials = append(trials, d)
+	}
+	plan := result.ComparisonPlan{Arms: []string{"udp", "tcp", "quic", "tls"}, Repeat: 1}
+	is := func(w string) bool { return strings.HasPrefix(w, "quic, tls resumed a session, tcp had none") }
+	if w := Judge(plan, trials).Warnings; !slices.ContainsFunc(w, is) {
+		t.Errorf("warnings: %q", w)
+	}
+	if w := Judge(plan, trials[2:]).Warnings; slices.ContainsFunc(w, is) {
+		t.Errorf("warnings of those that all resumed: %q", w)
 	}
 }

@@ -154,6 +154,22 @@ func TestKernelTimeline(t *testing.T) {
 	}
 }
 
+// The path begins with the connection that is measured: the one before, which
+// brings the ticket, is not on it.
+func TestKernelResume(t *testing.T) {
+	p, err := parsePath("delay 10ms loss 3%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := kernelRun(t, Config{Spec: peer.Spec{Proto: "quic-datagram", Plan: plan(1000, 500, 200), Resume: true}, Path: p})
+	if d.Setup.Resumed == nil || !*d.Setup.Resumed || *d.Account.Unexplained != 0 {
+		t.Errorf("%+v, %+v, %q", d.Setup, d.Account, d.Warnings)
+	}
+	if got, sent := d.Link.Up.Packets, d.QUIC.PacketsSent; got > sent || d.Link.Up.Lost == 0 {
+		t.Errorf("the path saw %d packets and lost %d, QUIC sent %d", got, d.Link.Up.Lost, sent)
+	}
+}
+
 // What the kernel's netem cannot do is an error with this engine, and the
 // emulator's with auto.
 func TestKernelRefuses(t *testing.T) {

@@ -105,6 +105,41 @@ func TestPingTakesTwiceTheDelay(t *testing.T) {
 	}
 }
 
+// What crosses a lab that is held meets nothing and is not counted.
+func TestHeld(t *testing.T) {
+	need(t, "ping")
+	i, err := netem.Parse("delay 20ms loss list 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Start(t.Context(), Config{Path: netem.Path{Up: i}, Seed: 1, Held: true})
+	if errors.Is(err, ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ping := "ping -c 3 -i 0.02 -W 1 " + Server.Addr().String()
+	if out, exit := sh(t, l, Client, ping); exit.Code != 0 || !strings.Contains(out, "3 received") {
+		t.Fatalf("held: %v\n%s", exit, out)
+	}
+	if err := l.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := sh(t, l, Client, ping)
+	link, _, err := l.Link(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out, "2 received") || link.Up.Packets != 3 || link.Up.Lost != 1 || link.Down.Packets != 2 {
+		t.Errorf("up %d packets and %d lost, down %d:\n%s", link.Up.Packets, link.Up.Lost, link.Down.Packets, out)
+	}
+	if err := l.Begin(t.Context()); err == nil {
+		t.Error("a path began twice")
+	}
+}
+
 // iperf3 crosses the lab, and the path neither loses nor overruns. How fast it
 // is is the benchmark's business.
 func TestAnyProgramRunsInTheLab(t *testing.T) {

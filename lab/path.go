@@ -113,6 +113,8 @@ func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
 		begin := p.held
 		p.held = nil
 		return begin()
+	case r.Begin:
+		return errors.New("the path has begun")
 	case r.Link && p.path == nil:
 		return errors.New("the path has not begun")
 	case r.Link:

@@ -66,6 +66,13 @@ func (r *run) visit(ctx context.Context, t transport.Transport, asked transport.
 
 // visit takes a connection that carries nothing, until the client closes it.
 func (x *session) visit(w http.ResponseWriter, r *http.Request) {
+	x.mu.Lock()
+	wanted := x.spec.Resume && x.visitor == nil
+	x.mu.Unlock()
+	if !wanted {
+		refuse(w, "the session has nobody to be visited by")
+		return
+	}
 	conn := x.take(w, r)
 	if conn == nil {
 		return

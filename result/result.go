@@ -288,7 +288,8 @@ type Wire struct {
 }
 
 // Cost is the CPU time, user and system, of each end's process over the run,
-// without what the sender spent on being punctual (Instrument.SpunNS).
+// without what the sender spent on being punctual (Instrument.SpunNS), and without
+// the connection's beginning, unless messages left with it (Setup.EarlyData).
 type Cost struct {
 	SenderCPUNS             *int64 `json:"sender_cpu_ns"`
 	ReceiverCPUNS           *int64 `json:"receiver_cpu_ns"`
