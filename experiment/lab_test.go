@@ -321,6 +321,7 @@ func TestEveryMessageIsAccountedFor(t *testing.T) {
 // with. The connection before is in no account, and meets no loss.
 func TestResumedIsAccountedFor(t *testing.T) {
 	const count = 300
+	// Among them are such as lose one of the two packets of QUIC's ClientHello.
 	for _, path := range []string{"delay 10ms loss 15%", "delay 10ms 8ms loss 5% duplicate 5% corrupt 3%"} {
 		for seed := range uint64(6) {
 			t.Run(fmt.Sprintf("%s seed %d", path, seed), func(t *testing.T) {

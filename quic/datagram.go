@@ -47,6 +47,11 @@ func (c *datagramConn) Send(batch [][]byte) (int, error) {
 	}
 	batch, tooLarge := stream.Fitting(batch, c.largest)
 	for i, m := range batch {
+		if c.room(len(m)) < len(m) {
+			if err := c.awaitHandshake(); err != nil {
+				return i, c.why(err)
+			}
+		}
 		if err := c.session.SendDatagram(m); err != nil {
 			var large *quicgo.DatagramTooLargeError
 			if errors.As(err, &large) {

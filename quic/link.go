@@ -46,6 +46,7 @@ type link struct {
 	closing sync.Once
 
 	sending   sync.Mutex // held by Send, and by Close to see it gone
+	early     int        // bytes sent before the handshake was done; of the goroutine that sends
 	receiving sync.Mutex // held by Receive, and by Close to see it gone
 
 	counting sync.Mutex

@@ -61,7 +61,7 @@ func (c *streamConn) Send(batch [][]byte) (int, error) {
 		c.joined = stream.Join(c.joined, batch)
 		all = c.joined
 	}
-	if n, err := out.Write(all); err != nil {
+	if n, err := c.write(out, all); err != nil {
 		return stream.Whole(batch, int64(n)), c.why(err)
 	}
 	return len(batch), tooLarge

@@ -128,7 +128,7 @@ func (c *streamsConn) post(m []byte) error {
 	if c.closed.Load() { // Close may have looked before
 		_ = out.SetWriteDeadline(past)
 	}
-	if _, err := out.Write(m); err != nil {
+	if _, err := c.write(out, m); err != nil {
 		out.CancelWrite(0)
 		return err
 	}
