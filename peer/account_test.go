@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"netcmp/message"
+	"netcmp/result"
 	"netcmp/transport"
 )
 
@@ -63,7 +64,7 @@ func TestAccountOfPath(t *testing.T) {
 				if del.Sent != count || *del.Delivered != count-6 || *del.Lost != 6 || *del.Duplicated != duplicated || *del.Corrupted != 1 || *del.Received != count-6+duplicated {
 					t.Errorf("sent %d, received %d, delivered %d, lost %d, duplicated %d, corrupted %d", del.Sent, *del.Received, *del.Delivered, *del.Lost, *del.Duplicated, *del.Corrupted)
 				}
-				if want := [][2]int64{{3, 3}, {7, 9}, {11, 11}, {39, 39}}; !reflect.DeepEqual(m.Loss.Numbers, want) {
+				if want := (result.NumberRuns{{3, 3}, {7, 9}, {11, 11}, {39, 39}}); !reflect.DeepEqual(m.Loss.Numbers, want) {
 					t.Errorf("lost %v, want %v", m.Loss.Numbers, want)
 				}
 				if m.Order.Reordered != 1 || *m.Delay.MaxNS < int64(30*time.Millisecond) {
