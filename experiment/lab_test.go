@@ -21,7 +21,9 @@ import (
 	"netcmp/lab"
 	"netcmp/netem"
 	"netcmp/peer"
+	"netcmp/quic"
 	"netcmp/result"
+	"netcmp/transport/transporttest"
 	"netcmp/workload"
 )
 
@@ -160,6 +162,9 @@ func TestSetUpTakesRoundTrips(t *testing.T) {
 	} {
 		c := config(t, x.proto, "delay 25ms", workload.Plan{Count: 20, Rate: 100})
 		c.Spec.Resume = x.resume
+		if x.resume && x.connect == 0 && testing.Short() {
+			continue // see transporttest.SkipEarlyData
+		}
 		d := try(t, c)
 		if got := d.Setup.Resumed; got != nil && *got != x.resume || len(d.Warnings) > 0 && !noisy(d) {
 			t.Errorf("%s: resumed %v, warnings %q", x.proto, *got, d.Warnings)
@@ -327,7 +332,7 @@ func TestResumedIsAccountedFor(t *testing.T) {
 			t.Run(fmt.Sprintf("%s seed %d", path, seed), func(t *testing.T) {
 				for _, tr := range Transports() {
 					p := tr.Properties()
-					if !p.Resumes {
+					if !p.Resumes || p.EarlyData && testing.Short() { // see transporttest.SkipEarlyData
 						continue
 					}
 					c := config(t, tr.Name(), path, workload.Plan{Count: count, Rate: 3000})
@@ -352,6 +357,7 @@ func TestResumedIsAccountedFor(t *testing.T) {
 // A list of losses, and a path's timeline, count from the connection that is
 // measured: the one before crosses neither.
 func TestTheVisitIsNotOnThePath(t *testing.T) {
+	transporttest.SkipEarlyData(t, quic.NewDatagram())
 	c := config(t, "quic-datagram", "delay 10ms loss list 3", plan(40, 200, 200))
 	c.Path.Down.Loss = nil
 	c.Spec.Resume = true

@@ -8,6 +8,7 @@ import (
 
 	"netcmp/quic"
 	"netcmp/tcp"
+	"netcmp/transport/transporttest"
 	"netcmp/udp"
 	"netcmp/workload"
 )
@@ -25,6 +26,7 @@ func TestResume(t *testing.T) {
 		} {
 			s.Proto, s.Plan, s.Resume, s.Quiet = tr.Name(), plan(60, 500), true, 100*time.Millisecond
 			t.Run(fmt.Sprint(s.Proto, "/", s.Direction, s.Pattern), func(t *testing.T) {
+				transporttest.SkipEarlyData(t, tr)
 				rig := *r
 				rig.t = t
 				begun = 0

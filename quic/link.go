@@ -170,7 +170,15 @@ func (l *link) Stats() transport.Stats {
 
 func (l *link) refresh() {
 	send, receive, drops := l.host.buffers()
-	is, x := l.session.ConnectionState(), l.session.ConnectionStats()
+	x := l.session.ConnectionStats()
+	var is quicgo.ConnectionState
+	select {
+	case <-l.session.HandshakeComplete():
+		is = l.session.ConnectionState()
+	case <-l.session.Context().Done():
+		is = l.session.ConnectionState()
+	default: // quic-go's handshake writes what ConnectionState reads
+	}
 	s := transport.Stats{
 		Congestion: congestion, SendBuffer: send, ReceiveBuffer: receive,
 		Connected: l.connected, Secured: l.secured.Load(),

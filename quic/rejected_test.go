@@ -8,6 +8,7 @@ import (
 	"netcmp/message"
 	"netcmp/transport"
 	"netcmp/transport/secure"
+	"netcmp/transport/transporttest"
 )
 
 // Where the server has forgotten the keys of its tickets, what was sent before the
@@ -16,6 +17,7 @@ import (
 func TestRejected(t *testing.T) {
 	for _, tr := range []transport.Transport{New(), NewStreams(), NewDatagram()} {
 		t.Run(tr.Name(), func(t *testing.T) {
+			transporttest.SkipEarlyData(t, tr)
 			identity, certificate, err := secure.Server(true)
 			if err != nil {
 				t.Fatal(err)

@@ -63,6 +63,7 @@ func TestTicketOfAnother(t *testing.T) {
 func TestTracesOfTwo(t *testing.T) {
 	for _, tr := range ways {
 		t.Run(tr.Name(), func(t *testing.T) {
+			transporttest.SkipEarlyData(t, tr)
 			dir := t.TempDir()
 			keys := filepath.Join(dir, "keys")
 			client, server := transporttest.Pair(t, tr, netip.MustParseAddr("127.0.0.1"), transport.Config{
