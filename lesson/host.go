@@ -219,10 +219,11 @@ func (h *host) Send(o Order, d *Done) error {
 	})
 }
 
-// Receive waits for something to read and reads it, at most N bytes.
+// Receive waits for something to read and reads it, at most N bytes. That there is
+// nothing the kernel says itself (EAGAIN).
 func (h *host) Receive(o Order, d *Done) error {
 	return h.with(&o, d, func(fd int) error {
-		if err := await(fd, unix.POLLIN, &o); err != nil {
+		if err := await(fd, unix.POLLIN, &o); err != nil && !errors.Is(err, unix.EAGAIN) {
 			return err
 		}
 		n, _, err := unix.Recvfrom(fd, make([]byte, o.N), 0)

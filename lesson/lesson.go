@@ -27,6 +27,8 @@ type Lesson struct {
 func Lessons() []Lesson {
 	return []Lesson{
 		{"handshake", "A call begins with a handshake, a letter with itself", handshake},
+		{"empty-send", "Nothing said is nothing; a letter of nothing is a letter", emptySend},
+		{"close", "A call is ended twice, once by each side", closing},
 	}
 }
 

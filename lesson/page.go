@@ -20,7 +20,7 @@ type pageScene struct {
 	States  []pageState
 }
 
-type pageState struct{ At, Socket, State string }
+type pageState struct{ At, Socket, State, With string }
 
 // HTML writes the lesson as a page: one file that needs nothing else.
 func (d *Document) HTML(w io.Writer) error {
@@ -36,7 +36,7 @@ func (d *Document) HTML(w io.Writer) error {
 		}
 		x.Drawing = template.HTML(b.String())
 		for _, state := range s.States {
-			x.States = append(x.States, pageState{state.at(s.Ladder.From()), state.socket(), state.State})
+			x.States = append(x.States, pageState{state.at(s.Ladder.From()), state.socket(), state.State, strings.Join(state.With, ", ")})
 		}
 		page.Scenes = append(page.Scenes, x)
 	}
@@ -66,9 +66,9 @@ func (d *Document) Markdown(w io.Writer, drawing func(scene int) string) error {
 			fmt.Fprintf(&b, "\n```\n%s```\n", s.Axis)
 		}
 		if len(s.States) > 0 {
-			b.WriteString("\n| ms | socket | state |\n|---:|---|---|\n")
+			b.WriteString("\n| ms | socket | state | with |\n|---:|---|---|---|\n")
 			for _, x := range s.States {
-				fmt.Fprintf(&b, "| %s | %s | %s |\n", x.at(s.Ladder.From()), x.socket(), x.State)
+				fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", x.at(s.Ladder.From()), x.socket(), x.State, strings.Join(x.With, ", "))
 			}
 		}
 		b.WriteString("\n| what | expected | measured | holds |\n|---|---|---|---|\n")

@@ -34,7 +34,8 @@ func (d *Document) Text(w io.Writer, width int) error {
 		if len(s.States) > 0 {
 			b.WriteByte('\n')
 			for _, x := range s.States {
-				fmt.Fprintf(&b, "%12s ms  %-26s %s\n", x.at(s.Ladder.From()), x.socket(), x.State)
+				line := fmt.Sprintf("%12s ms  %-26s %-11s  %s", x.at(s.Ladder.From()), x.socket(), x.State, strings.Join(x.With, ", "))
+				b.WriteString(strings.TrimRight(line, " ") + "\n")
 			}
 		}
 		b.WriteByte('\n')
@@ -74,7 +75,7 @@ func (a Assertion) mark() string {
 	return " ✗ DOES NOT HOLD: "
 }
 
-// at is when the state began, milliseconds from an origin on.
+// at is when the state was first seen, milliseconds from an origin on.
 func (s State) at(origin int64) string { return fmt.Sprintf("%.3f", float64(s.Since-origin)/1e6) }
 
 // socket says whose state it is.

@@ -3,19 +3,26 @@ package lesson
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"netcmp/lab"
 )
 
-// State is a socket's state from an instant on, as the kernel names it.
+// State is a socket's state from some instant between two looks on, as the kernel
+// names it. Times are the wall clock's.
 type State struct {
 	Host  string `json:"host"`
 	Local uint16 `json:"local_port"`
 	Peer  uint16 `json:"peer_port"` // 0: of a listening socket
-	Since int64  `json:"since_ns"`  // wall clock: when it was first seen so
 	State string `json:"state"`
+	After int64  `json:"after_ns"` // when the last look began that did not see it
+	Since int64  `json:"since_ns"` // when the first look ended that saw it
+	// With are the packets that came and went at the host meanwhile.
+	With []string `json:"with"`
 }
 
 // states are the kernel's numbers (include/net/tcp_states.h).
@@ -48,15 +55,16 @@ func (w *watch) run(h *netlink.Handle) {
 	defer tick.Stop()
 	type ends struct{ local, peer uint16 }
 	known := map[ends]string{}
+	before := now()
 	for over := false; !over && w.err == nil; {
 		select {
 		case <-w.stop:
 			over = true // after a last look
 		case <-tick.C:
 		}
-		// The time before: a packet that changes a state is never younger than it.
-		at := now()
+		began := now()
 		sockets, err := h.SocketDiagTCP(unix.AF_INET)
+		ended := now()
 		if errors.Is(err, netlink.ErrDumpInterrupted) {
 			continue
 		}
@@ -77,9 +85,10 @@ func (w *watch) run(h *netlink.Handle) {
 		for e, name := range listed {
 			if known[e] != name {
 				known[e] = name
-				w.seen = append(w.seen, State{Local: e.local, Peer: e.peer, Since: at, State: name})
+				w.seen = append(w.seen, State{Local: e.local, Peer: e.peer, State: name, After: before, Since: ended})
 			}
 		}
+		before = began
 	}
 }
 
@@ -105,4 +114,44 @@ func (h *host) Watched(_ Order, d *Done) error {
 	<-w.ended
 	d.States = w.seen
 	return w.err
+}
+
+// course is what became of a host's sockets, the listening ones left out.
+func course(all []State, h lab.Host) string {
+	var names []string
+	for _, s := range all {
+		if s.Host == h.String() && s.Peer != 0 {
+			names = append(names, s.State)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// blink is how far a packet's stamp at the device may be from the change of state
+// that goes with it: a socket changes before its packet has got as far as that.
+const blink = time.Millisecond
+
+// accompany says of each change of a state which packets came and went with it.
+func (x *crossed) accompany(all []State) {
+	for i := range all {
+		s := &all[i]
+		s.With = []string{}
+		client := s.Host == lab.Client.String()
+		for j := range x.all {
+			c := &x.all[j]
+			p := c.Packet()
+			if p.TCP == nil {
+				continue
+			}
+			local, peer := p.Src.Port(), p.Dst.Port()
+			at, verb := sent(c), "sent"
+			if c.Up != client {
+				local, peer = peer, local
+				at, verb = arrived(c), "came"
+			}
+			if local == s.Local && peer == s.Peer && at > s.After-int64(blink) && at < s.Since+int64(blink) {
+				s.With = append(s.With, p.TCP.Flags.String()+" "+verb)
+			}
+		}
+	}
 }
