@@ -29,6 +29,7 @@ func Lessons() []Lesson {
 		{"handshake", "A call begins with a handshake, a letter with itself", handshake},
 		{"empty-send", "Nothing said is nothing; a letter of nothing is a letter", emptySend},
 		{"close", "A call is ended twice, once by each side", closing},
+		{"letter-and-call", "One message is lost: in a call all wait for it, of letters one is missing", letterAndCall},
 	}
 }
 
