@@ -112,6 +112,17 @@ func (s *Scene) between(name string, least, most, measured time.Duration) {
 	s.check(name, ms(least)+" to "+ms(most), ms(measured), least <= measured && measured <= most)
 }
 
+// crosses asserts that a packet was under way for the path's delay, and not for a
+// round trip: how late a path may be belongs to the machine.
+func (s *Scene) crosses(what string, c *capture.Crossing) {
+	s.between(what+" is under way for the path's delay", delay, 2*delay, since(sent(c), arrived(c)))
+}
+
+// answers asserts that a packet is answered at once by a host that has it.
+func (s *Scene) answers(what string, c, answer *capture.Crossing) {
+	s.between(what, 0, punctual, since(arrived(c), sent(answer)))
+}
+
 // took is a figure that is a time.
 func took(name string, d time.Duration) Figure { return Figure{name, int64(d), "ns"} }
 

@@ -71,6 +71,6 @@ func emptyEnvelope(ctx context.Context, d *Document) error {
 		equal(s, "bytes that the read gives", 0, receive.N)
 		equal(s, "packets after close()", 0, after)
 		equal(s, "what the server's read says after that", "EAGAIN", wait.Errno)
-		s.between("the datagram takes the path's delay", delay, delay+punctual, since(sent(datagram), arrived(datagram)))
+		s.crosses("the datagram", datagram)
 	})
 }

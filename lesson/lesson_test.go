@@ -3,12 +3,14 @@ package lesson
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"netcmp/capture"
 	"netcmp/lab"
 )
 
@@ -84,5 +86,33 @@ func TestUnknownLesson(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "\n") {
 		t.Errorf("%q has more than a line", err)
+	}
+}
+
+// What does not hold is told, and named in every form.
+func TestFailedAssertion(t *testing.T) {
+	s := &Scene{Title: "A scene", Ladder: capture.NewLadder("", nil, 0)}
+	equal(s, "true", 1, 1)
+	equal(s, "untrue", 3, 4)
+	s.between("early", time.Second, 2*time.Second, time.Second-1)
+	s.between("late", time.Second, 2*time.Second, 2*time.Second+1)
+	s.between("punctual", time.Second, time.Second, time.Second)
+	d := &Document{Name: "a-lesson", Scenes: []*Scene{s}}
+	var names []string
+	for _, a := range d.Failed() {
+		names = append(names, a.Name)
+	}
+	if got := strings.Join(names, ","); got != "untrue,early,late" {
+		t.Errorf("what failed is %s", got)
+	}
+	for form, write := range map[string]func(io.Writer) error{
+		"DOES NOT HOLD": func(w io.Writer) error { return d.Text(w, 0) },
+		"**no**":        func(w io.Writer) error { return d.Markdown(w, func(int) string { return "a.svg" }) },
+		`class="bad"`:   d.HTML,
+	} {
+		var b strings.Builder
+		if err := write(&b); err != nil || strings.Count(b.String(), form) != 3 {
+			t.Errorf("%v, %q is there %d times in\n%s", err, form, strings.Count(b.String(), form), b.String())
+		}
 	}
 }

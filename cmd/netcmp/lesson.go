@@ -95,6 +95,9 @@ func (p *program) lesson(c *cli.Context, l lesson.Lesson) error {
 		}
 	}
 	d, err := l.Run(c.Context)
+	if c.Context.Err() != nil {
+		return exitError{exitInterrupted, errors.New("interrupted: a lesson that was not played to its end says nothing")}
+	}
 	if err != nil {
 		return err
 	}
