@@ -1,6 +1,7 @@
 package lesson
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"netcmp/clock"
@@ -55,6 +57,8 @@ func hostMain() int {
 type Order struct {
 	Proto    string // of a socket to be opened: "tcp" or "udp"
 	Port     uint16 // that it is bound to
+	TTL      int    // of what it sends; 0: the system's
+	Node     int    // of the chain, that it is in; 0: the host's own
 	Socket   int    // that something is done with
 	To       netip.AddrPort
 	N        int // bytes; of Listen the backlog; of Speak and Hear messages of Size bytes
@@ -68,6 +72,7 @@ type Done struct {
 	Socket       int // that was opened
 	N            int // bytes
 	Began, Ended int64
+	TTL          int    // of the datagram that was received, as it came
 	Errno        string // of the system call, by its name: "ECONNREFUSED"; "" if it did not fail
 	Times        []int64
 	States       []State
@@ -82,6 +87,7 @@ type host struct {
 	last    int
 	sockets map[int]int // descriptors, by the number that the owner knows
 	watch   *watch
+	nodes   []netns.NsHandle // of the chain, this host's own first
 }
 
 func now() int64 {
@@ -159,11 +165,23 @@ func (h *host) Open(o Order, d *Done) error {
 		kind = unix.SOCK_DGRAM
 	}
 	return d.call(func() error {
-		fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		fd := -1
+		err := h.at(o.Node, func() (err error) {
+			fd, err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+			return err
+		})
 		if err != nil {
 			return err
 		}
 		d.Socket = h.add(fd)
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVTTL, 1); err != nil {
+			return err
+		}
+		if o.TTL != 0 {
+			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, o.TTL); err != nil {
+				return err
+			}
+		}
 		if o.Proto == "tcp" {
 			// What is said is to leave when it is said (RFC 896 is another lesson).
 			if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
@@ -226,8 +244,18 @@ func (h *host) Receive(o Order, d *Done) error {
 		if err := await(fd, unix.POLLIN, &o); err != nil && !errors.Is(err, unix.EAGAIN) {
 			return err
 		}
-		n, _, err := unix.Recvfrom(fd, make([]byte, o.N), 0)
+		beside := make([]byte, unix.CmsgSpace(4))
+		n, size, _, _, err := unix.Recvmsg(fd, make([]byte, o.N), beside, 0)
 		d.N = max(n, 0)
+		if err != nil {
+			return err
+		}
+		messages, err := unix.ParseSocketControlMessage(beside[:size])
+		for _, m := range messages {
+			if m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_TTL {
+				d.TTL = int(binary.NativeEndian.Uint32(m.Data))
+			}
+		}
 		return err
 	})
 }
