@@ -21,20 +21,66 @@ import (
 //
 // Link i joins node i, the server's host being node 1, to node i+1.
 
-// beyond is the chain's network, in the range for benchmarks (RFC 2544) whose other
-// half is the lab's.
-var beyond = netip.MustParsePrefix("198.19.0.0/16")
+// family is a version of IP.
+type family int
+
+const (
+	v4 family = iota
+	v6
+)
+
+// families are those that this kernel has. A kernel without IPv6 has a lab without
+// it.
+func families() []family {
+	if _, err := os.Stat("/proc/sys/net/ipv6"); err != nil {
+		return []family{v4}
+	}
+	return []family{v4, v6}
+}
+
+func (f family) String() string { return [...]string{"IPv4", "IPv6"}[f] }
+
+func (f family) addr(h lab.Host) netip.Addr {
+	if f == v6 {
+		return h.Addr6()
+	}
+	return h.Addr()
+}
+
+// beyond is the chain's network, in the ranges for benchmarks (RFC 2544, RFC 5180) of
+// which the lab has another part.
+func (f family) beyond() netip.Prefix {
+	return [...]netip.Prefix{netip.MustParsePrefix("198.19.0.0/16"), netip.MustParsePrefix("2001:2:0:8000::/49")}[f]
+}
+
+// forwarding is the setting that makes a router.
+func (f family) forwarding() string {
+	return [...]string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"}[f]
+}
 
 // linkAddr is an end's address on link i: 1 is the near end, 2 the far one.
-func linkAddr(i, end int) netip.Addr { return netip.AddrFrom4([4]byte{198, 19, byte(i), byte(end)}) }
+func (f family) linkAddr(i, end int) netip.Addr {
+	if f == v6 {
+		return netip.AddrFrom16([16]byte{0x20, 1, 0, 2, 6: 0x80, 7: byte(i), 15: byte(end)})
+	}
+	return netip.AddrFrom4([4]byte{198, 19, byte(i), byte(end)})
+}
+
+// linkBits is how long the network of a link is.
+func (f family) linkBits() int { return [...]int{24, 64}[f] }
+
+// linkMAC is its address on the wire, locally administered.
+func linkMAC(i, end int) net.HardwareAddr {
+	return net.HardwareAddr{0x02, 'n', 'c', 1, byte(i), byte(end)}
+}
 
 // nodeAddr is the address by which node i is reached from the client, and by which
 // it speaks to it.
-func nodeAddr(i int) netip.Addr {
+func (f family) nodeAddr(i int) netip.Addr {
 	if i == 1 {
-		return lab.Server.Addr()
+		return f.addr(lab.Server)
 	}
-	return linkAddr(i-1, 2)
+	return f.linkAddr(i-1, 2)
 }
 
 // Chain makes this host the first of N routers and puts a target behind the last,
@@ -67,8 +113,10 @@ func (h *host) Chain(o Order, _ *Done) error {
 		if i == o.N {
 			break // the target does not forward
 		}
-		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1\n"), 0); err != nil {
-			return err
+		for _, f := range families() {
+			if err := os.WriteFile(f.forwarding(), []byte("1\n"), 0); err != nil {
+				return err
+			}
 		}
 	}
 	if err := netns.Set(own); err != nil {
@@ -93,39 +141,63 @@ func link(i int, near, far netns.NsHandle) error {
 		return err
 	}
 	defer b.Close()
-	if err := a.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "next"}, PeerName: "back", PeerNamespace: netlink.NsFd(far)}); err != nil {
+	veth := &netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: "next", HardwareAddr: linkMAC(i, 1)},
+		PeerName:  "back", PeerHardwareAddr: linkMAC(i, 2), PeerNamespace: netlink.NsFd(far),
+	}
+	if err := a.LinkAdd(veth); err != nil {
 		return fmt.Errorf("virtual Ethernet device: %w", err)
 	}
-	for _, end := range []struct {
-		handle  *netlink.Handle
-		device  string
-		number  int
-		network netip.Prefix // is reached by the other end
-	}{
-		{a, "next", 1, beyond},
-		{b, "back", 2, netip.PrefixFrom(lab.Client.Addr(), 32)},
-	} {
-		device, err := end.handle.LinkByName(end.device)
-		if err != nil {
-			return err
+	if err := furnish(a, "next", i, 1); err != nil {
+		return err
+	}
+	return furnish(b, "back", i, 2)
+}
+
+// furnish gives an end of link i its addresses, its neighbour's, and the way to what
+// lies behind that. The neighbours know each other, as in the lab: nothing but what
+// the lesson sends crosses a link.
+func furnish(handle *netlink.Handle, name string, i, end int) error {
+	device, err := handle.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	_ = handle.LinkSetIP6AddrGenMode(device, 1) // IN6_ADDR_GEN_MODE_NONE; without IPv6 there is nothing to set
+	if err := handle.LinkSetUp(device); err != nil {
+		return err
+	}
+	for _, f := range families() {
+		own, other := f.linkAddr(i, end), f.linkAddr(i, 3-end)
+		network := f.beyond()
+		if end == 2 {
+			network = netip.PrefixFrom(f.addr(lab.Client), f.addr(lab.Client).BitLen())
 		}
-		if err := end.handle.LinkSetUp(device); err != nil {
-			return err
+		address := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(own, f.linkBits())), Flags: unix.IFA_F_NODAD}
+		neighbour := &netlink.Neigh{
+			LinkIndex: device.Attrs().Index, IP: other.AsSlice(), HardwareAddr: linkMAC(i, 3-end), State: netlink.NUD_PERMANENT,
 		}
-		address := &net.IPNet{IP: linkAddr(i, end.number).AsSlice(), Mask: net.CIDRMask(30, 32)}
-		if err := end.handle.AddrAdd(device, &netlink.Addr{IPNet: address}); err != nil {
-			return err
+		if err := handle.AddrAdd(device, address); err != nil {
+			return fmt.Errorf("address %v: %w", own, err)
 		}
-		if err := route(end.handle, end.network, linkAddr(i, 3-end.number)); err != nil {
+		if err := handle.NeighAdd(neighbour); err != nil {
+			return fmt.Errorf("neighbour %v: %w", other, err)
+		}
+		if err := route(handle, network, other); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
 func route(handle *netlink.Handle, network netip.Prefix, by netip.Addr) error {
-	to := &net.IPNet{IP: network.Addr().AsSlice(), Mask: net.CIDRMask(network.Bits(), 32)}
-	return handle.RouteAdd(&netlink.Route{Dst: to, Gw: by.AsSlice()})
+	if err := handle.RouteAdd(&netlink.Route{Dst: ipNet(network), Gw: by.AsSlice()}); err != nil {
+		return fmt.Errorf("route to %v: %w", network, err)
+	}
+	return nil
 }
 
 // Route tells the client the way to the chain.
@@ -135,7 +207,12 @@ func (h *host) Route(_ Order, _ *Done) error {
 		return err
 	}
 	defer handle.Close()
-	return route(handle, beyond, lab.Server.Addr())
+	for _, f := range families() {
+		if err := route(handle, f.beyond(), f.addr(lab.Server)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // at does something in a node of the chain; 0 is where we are.

@@ -68,6 +68,13 @@ func (x *crossed) before(c *capture.Crossing) int {
 	return len(x.all)
 }
 
+// note writes something beside a packet on the scene's ladder.
+func (x *crossed) note(s *Scene, c *capture.Crossing, text string) {
+	if i := x.before(c); i < len(s.Ladder.Rungs) {
+		s.Ladder.Rungs[i].Comment = text
+	}
+}
+
 // sent and arrived are when a packet was seen at the one host and at the other.
 func sent(c *capture.Crossing) int64 {
 	if c.Sent == nil {

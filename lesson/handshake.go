@@ -41,6 +41,9 @@ func made(ctx context.Context, d *Document) error {
 		syn, synAck, ack := x.segment(true, capture.SYN, 0), x.segment(false, capture.SYN|capture.ACK, 0), x.segment(true, capture.ACK, 0)
 		words := x.data(true, 0)
 		j, k := syn.Packet().TCP.Seq, synAck.Packet().TCP.Seq
+		x.note(s, syn, "J")
+		x.note(s, synAck, "K, J+1")
+		x.note(s, ack, "J+1, K+1")
 		s.say(Figure{"J", int64(j), ""}, "The client calls: a packet with the flag SYN carries the number that its bytes will be counted from, J = %d.", j)
 		s.say(Figure{"K", int64(k), ""}, "The server answers with SYN and ACK in one packet: its own number K = %d, and J+1 = %d, the number that it expects next.",
 			k, synAck.Packet().TCP.Ack)

@@ -57,7 +57,8 @@ func hostMain() int {
 type Order struct {
 	Proto    string // of a socket to be opened: "tcp" or "udp"
 	Port     uint16 // that it is bound to
-	TTL      int    // of what it sends; 0: the system's
+	Family   family // of IP
+	TTL      int    // of what it sends, of IPv6 the hop limit; 0: the system's
 	Node     int    // of the chain, that it is in; 0: the host's own
 	Socket   int    // that something is done with
 	To       netip.AddrPort
@@ -165,20 +166,25 @@ func (h *host) Open(o Order, d *Done) error {
 		kind = unix.SOCK_DGRAM
 	}
 	return d.call(func() error {
+		domain := [...]int{unix.AF_INET, unix.AF_INET6}[o.Family]
 		fd := -1
 		err := h.at(o.Node, func() (err error) {
-			fd, err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+			fd, err = unix.Socket(domain, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 			return err
 		})
 		if err != nil {
 			return err
 		}
 		d.Socket = h.add(fd)
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVTTL, 1); err != nil {
+		level, tell, set := unix.IPPROTO_IP, unix.IP_RECVTTL, unix.IP_TTL
+		if o.Family == v6 {
+			level, tell, set = unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, unix.IPV6_UNICAST_HOPS
+		}
+		if err := unix.SetsockoptInt(fd, level, tell, 1); err != nil {
 			return err
 		}
 		if o.TTL != 0 {
-			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, o.TTL); err != nil {
+			if err := unix.SetsockoptInt(fd, level, set, o.TTL); err != nil {
 				return err
 			}
 		}
@@ -188,8 +194,16 @@ func (h *host) Open(o Order, d *Done) error {
 				return err
 			}
 		}
-		return unix.Bind(fd, &unix.SockaddrInet4{Port: int(o.Port)})
+		anywhere := [...]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}[o.Family]
+		return unix.Bind(fd, sockaddr(netip.AddrPortFrom(anywhere, o.Port)))
 	})
+}
+
+func sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+	}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
 // Listen makes a socket one that others connect to.
@@ -200,7 +214,7 @@ func (h *host) Listen(o Order, d *Done) error {
 // Connect connects a socket and waits until it is connected.
 func (h *host) Connect(o Order, d *Done) error {
 	return h.with(&o, d, func(fd int) error {
-		err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(o.To.Port()), Addr: o.To.Addr().As4()})
+		err := unix.Connect(fd, sockaddr(o.To))
 		if !errors.Is(err, unix.EINPROGRESS) {
 			return err
 		}
@@ -252,7 +266,9 @@ func (h *host) Receive(o Order, d *Done) error {
 		}
 		messages, err := unix.ParseSocketControlMessage(beside[:size])
 		for _, m := range messages {
-			if m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_TTL {
+			ttl := m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_TTL
+			limit := m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_HOPLIMIT
+			if ttl || limit {
 				d.TTL = int(binary.NativeEndian.Uint32(m.Data))
 			}
 		}
