@@ -19,7 +19,7 @@ const (
 )
 
 func handshake(ctx context.Context, d *Document) error {
-	for _, scene := range []func(context.Context, *Document) error{made, again, synLost, refused, backlogFull, letter} {
+	for _, scene := range []func(context.Context, *Document) error{made, again, synLost, refused, backlogFull, letter, overTLS, overQUIC} {
 		if err := scene(ctx, d); err != nil {
 			return err
 		}

@@ -43,7 +43,7 @@ func hostMain() int {
 	f.Close()
 	server := rpc.NewServer()
 	if err == nil {
-		err = server.RegisterName(service, &host{sockets: map[int]int{}})
+		err = server.RegisterName(service, &host{sockets: map[int]int{}, secure: newSecured()})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "netcmp:", err)
@@ -66,6 +66,8 @@ type Order struct {
 	Size     int
 	Every    time.Duration // between two messages
 	Patience time.Duration // 0: patience
+	// Certificate is what an encrypted transport's client is to trust (DER).
+	Certificate []byte
 }
 
 // Done is what came of it. Times are CLOCK_REALTIME, ns, as those of packets.
@@ -77,6 +79,8 @@ type Done struct {
 	Errno        string // of the system call, by its name: "ECONNREFUSED"; "" if it did not fail
 	Times        []int64
 	States       []State
+	Certificate  []byte // of a listener's
+	Resumed      bool   // a connection has resumed the session of another
 }
 
 // patience bounds how long a host waits for anything.
@@ -89,6 +93,7 @@ type host struct {
 	sockets map[int]int // descriptors, by the number that the owner knows
 	watch   *watch
 	nodes   []netns.NsHandle // of the chain, this host's own first
+	secure  secured
 }
 
 func now() int64 {
