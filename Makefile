@@ -73,7 +73,7 @@ validate: ## known laws and results over the real lab, into docs/validation.md (
 
 .PHONY: lessons
 lessons: build ## play every lesson, into docs/lessons
-	@mkdir -p docs/lessons
+	@rm -rf docs/lessons && mkdir -p docs/lessons
 	for name in $$(bin/netcmp lesson --list | cut -d ' ' -f 1); do \
 		bin/netcmp lesson $$name --markdown docs/lessons >/dev/null || exit 1; \
 	done

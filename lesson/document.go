@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"netcmp/capture"
+	"netcmp/result"
 )
 
 // Schema names the form of a Document.
@@ -13,10 +14,11 @@ const Schema = "netcmp.lesson/v1"
 
 // Document is a lesson as it went.
 type Document struct {
-	Schema string   `json:"schema"`
-	Name   string   `json:"name"`
-	Title  string   `json:"title"`
-	Scenes []*Scene `json:"scenes"`
+	Schema string      `json:"schema"`
+	Tool   result.Tool `json:"tool"`
+	Name   string      `json:"name"`
+	Title  string      `json:"title"`
+	Scenes []*Scene    `json:"scenes"`
 }
 
 // Scene is a part of a lesson: one conversation through one path.

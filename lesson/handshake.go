@@ -99,7 +99,7 @@ func again(ctx context.Context, d *Document) error {
 
 // firstRetry is how long a SYN goes unanswered before it is sent again: the
 // retransmission timer begins with one second (RFC 6298 §2.1). The kernel's timer
-// wheel rounds a second up by as much as 64 ms (kernel/time/timer.c, HZ=1000),
+// wheel rounds a second up by as much as 80 ms (kernel/time/timer.c, HZ=100),
 // and the rest is for a busy machine.
 const (
 	firstRetry       = time.Second

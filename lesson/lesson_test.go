@@ -1,6 +1,7 @@
 package lesson
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -86,6 +87,27 @@ func TestUnknownLesson(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "\n") {
 		t.Errorf("%q has more than a line", err)
+	}
+}
+
+// An interrupt ends a lesson in the middle, and nothing is left of it.
+func TestInterruptedLesson(t *testing.T) {
+	l, err := Find("close")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	d, err := l.Run(ctx)
+	if errors.Is(err, lab.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if d != nil || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, %v", d, err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v to end", took)
 	}
 }
 

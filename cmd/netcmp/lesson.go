@@ -101,6 +101,7 @@ func (p *program) lesson(c *cli.Context, l lesson.Lesson) error {
 	if err != nil {
 		return err
 	}
+	d.Tool = tool()
 	var failed error
 	if name := given(c, "html").String("html"); name != "" {
 		failed = writeFile(name, d.HTML)
