@@ -75,7 +75,7 @@ func tell(ctx context.Context, d *Document, proto, title string, lost int, draw 
 			}
 			for j := range x.all {
 				c := &x.all[j]
-				if c.Arrived != nil && strings.TrimPrefix(c.Packet().Comment, "retransmission of ") == fmt.Sprintf("message %d", i) {
+				if c.Arrived != nil && ends(c.Packet(), i) {
 					t.arrived[i] = since(begin, c.Arrived.At)
 					break
 				}
@@ -87,6 +87,16 @@ func tell(ctx context.Context, d *Document, proto, title string, lost int, draw 
 		draw(s, x, t)
 	})
 	return t, err
+}
+
+// ends says whether a packet has the end of a message. A sender that has to wait puts
+// several into one segment.
+func ends(p *capture.Packet, i int) bool {
+	if p.TCP == nil {
+		return p.Comment == fmt.Sprintf("message %d", i)
+	}
+	from, end := int(p.TCP.RelSeq)-1, (i+1)*toldSize // the SYN has number 0
+	return from < end && end <= from+p.Length
 }
 
 // delay is a message's, from being said to being read.
