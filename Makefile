@@ -71,6 +71,13 @@ validate: ## known laws and results over the real lab, into docs/validation.md (
 	@rm -rf bin/validation && mkdir -p bin/validation
 	NETCMP_VALIDATE=$(CURDIR)/bin/validation $(GO) test -count 1 -v -timeout 60m -run '^TestValidation$$' ./validation
 
+.PHONY: lessons
+lessons: build ## play every lesson, into docs/lessons
+	@rm -rf docs/lessons && mkdir -p docs/lessons
+	for name in $$(bin/netcmp lesson --list | cut -d ' ' -f 1); do \
+		bin/netcmp lesson $$name --markdown docs/lessons >/dev/null || exit 1; \
+	done
+
 .PHONY: screenshots
 screenshots: build ## the pages of docs/ and their pictures (three minutes; needs Chromium)
 	tools/screenshots/make.sh

@@ -79,8 +79,8 @@ func numberPair(name string, relative, absolute uint32) (short, long string) {
 	return short, short + " (" + strconv.FormatUint(uint64(absolute), 10) + ")"
 }
 
-// origin is the instant that times count from.
-func (l *Ladder) origin() int64 {
+// From is the instant that times count from: Origin, or the first packet's.
+func (l *Ladder) From() int64 {
 	if l.Origin != 0 || len(l.Rungs) == 0 {
 		return l.Origin
 	}
@@ -96,7 +96,7 @@ func (l *Ladder) milliseconds(at int64) string {
 	if at == 0 {
 		return ""
 	}
-	return strconv.FormatFloat(float64(at-l.origin())/1e6, 'f', 3, 64)
+	return strconv.FormatFloat(float64(at-l.From())/1e6, 'f', 3, 64)
 }
 
 // ends are the times at the client and at the server.

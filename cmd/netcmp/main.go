@@ -19,6 +19,7 @@ import (
 	"netcmp/doctor"
 	"netcmp/experiment"
 	"netcmp/lab"
+	"netcmp/lesson"
 	"netcmp/netem/tc"
 	"netcmp/report"
 	"netcmp/result"
@@ -43,6 +44,7 @@ const (
 func main() {
 	roles := experiment.Roles()
 	maps.Copy(roles, doctor.Roles())
+	maps.Copy(roles, lesson.Roles())
 	roles[guardRole] = tc.GuardMain
 	lab.Dispatch(roles)
 	// A file that may not grow is an error of the write, not our end.
@@ -101,11 +103,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		ExitErrHandler:       func(*cli.Context, error) {}, // cli.Exit would skip what is deferred
 		OnUsageError:         func(_ *cli.Context, err error, _ bool) error { return usage(err) },
 		Commands: []*cli.Command{
-			p.runCommand(), p.compareCommand(), p.reportCommand(), p.serveCommand(), p.labCommand(), p.netemCommand(), p.doctorCommand(), manCommand(),
+			p.runCommand(), p.compareCommand(), p.reportCommand(), p.serveCommand(), p.labCommand(), p.netemCommand(), p.lessonCommand(), p.doctorCommand(), manCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usagef("%q is not a command; known: run, compare, report, serve, lab, netem, doctor (netcmp --help)", c.Args().First())
+				return usagef("%q is not a command; known: run, compare, report, serve, lab, netem, lesson, doctor (netcmp --help)", c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},

@@ -17,12 +17,14 @@ import (
 	"netcmp/doctor"
 	"netcmp/experiment"
 	"netcmp/lab"
+	"netcmp/lesson"
 	"netcmp/result"
 )
 
 func TestMain(m *testing.M) {
 	roles := experiment.Roles()
 	maps.Copy(roles, doctor.Roles())
+	maps.Copy(roles, lesson.Roles())
 	roles["netcmp"] = func() int { main(); return 0 } // the program itself, as a process
 	lab.Dispatch(roles)
 	goleak.VerifyTestMain(m)

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"netcmp/lesson"
+)
+
+// A lesson is shown in every form, with its flags in front of its name or behind
+// it.
+func TestLesson(t *testing.T) {
+	dir := t.TempDir()
+	page := filepath.Join(dir, "page.html")
+	code, out, errs := in(t, "lesson", "--json", "empty-send", "--html", page, "--markdown", dir)
+	if code != exitDone {
+		t.Fatal(code, errs)
+	}
+	var d lesson.Document
+	if err := json.Unmarshal([]byte(out), &d); err != nil || d.Schema != lesson.Schema || d.Name != "empty-send" {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	for name, want := range map[string]string{
+		"page.html": "<svg", "empty-send.md": "](empty-send-1.svg)", "empty-send-1.svg": "SYN",
+	} {
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s has no %q: %v", name, want, err)
+		}
+	}
+}
+
+func TestLessonList(t *testing.T) {
+	code, out, errs := netcmp(t.Context(), "lesson", "--list")
+	if code != exitDone || strings.Count(out, "\n") != len(lesson.Lessons()) || !strings.HasPrefix(out, "handshake ") {
+		t.Errorf("exit code %d, %q, %q", code, out, errs)
+	}
+	code, out, errs = netcmp(t.Context(), "lesson", "shake")
+	if code != exitUsage || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "handshake, empty-send") {
+		t.Errorf("exit code %d, %q, %q", code, out, errs)
+	}
+}

@@ -1,0 +1,140 @@
+package lesson
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"netcmp/capture"
+	"netcmp/lab"
+)
+
+func TestMain(m *testing.M) {
+	lab.Dispatch(Roles())
+	goleak.VerifyTestMain(m)
+}
+
+// TestLessons: what each lesson teaches is true on this machine.
+func TestLessons(t *testing.T) {
+	for _, l := range Lessons() {
+		t.Run(l.Name, func(t *testing.T) {
+			began := time.Now()
+			d, err := l.Run(t.Context())
+			if errors.Is(err, lab.ErrUnsupported) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("took %v", time.Since(began))
+			if testing.Verbose() {
+				_ = d.Text(t.Output(), 120)
+			}
+			for _, a := range d.Failed() {
+				t.Errorf("%s: expected %s, measured %s", a.Name, a.Expected, a.Measured)
+			}
+			if took := time.Since(began); took > 30*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			whole(t, d)
+		})
+	}
+}
+
+// whole: every scene says something, holds it against something, and has packets;
+// and the document is the same after a way through JSON.
+func whole(t *testing.T, d *Document) {
+	t.Helper()
+	for _, s := range d.Scenes {
+		if len(s.Steps) == 0 || len(s.Assertions) == 0 || len(s.Packets) != len(s.Ladder.Rungs) || len(s.Packets) == 0 {
+			t.Errorf("%s: %d sentences, %d assertions, %d packets, %d rungs", s.Title, len(s.Steps), len(s.Assertions), len(s.Packets), len(s.Ladder.Rungs))
+		}
+		for _, p := range s.Packets {
+			if p.Proto == "" || (p.Proto == "tcp") != (p.TCP != nil) || p.SentNS == nil {
+				t.Errorf("%s: a packet that was not sent, or not decoded: %+v", s.Title, p)
+			}
+		}
+	}
+	b, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again Document
+	if err := json.Unmarshal(b, &again); err != nil {
+		t.Fatal(err)
+	}
+	c, err := json.Marshal(again)
+	if err != nil || string(b) != string(c) {
+		t.Errorf("the document is another one after a way through JSON: %v", err)
+	}
+}
+
+func TestUnknownLesson(t *testing.T) {
+	_, err := Find("shake")
+	if !errors.Is(err, ErrUnknown) {
+		t.Fatal(err)
+	}
+	for _, l := range Lessons() {
+		if !strings.Contains(err.Error(), l.Name) {
+			t.Errorf("%q does not name %s", err, l.Name)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q has more than a line", err)
+	}
+}
+
+// An interrupt ends a lesson in the middle, and nothing is left of it.
+func TestInterruptedLesson(t *testing.T) {
+	l, err := Find("close")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	d, err := l.Run(ctx)
+	if errors.Is(err, lab.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if d != nil || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, %v", d, err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+}
+
+// What does not hold is told, and named in every form.
+func TestFailedAssertion(t *testing.T) {
+	s := &Scene{Title: "A scene", Ladder: capture.NewLadder("", nil, 0)}
+	equal(s, "true", 1, 1)
+	equal(s, "untrue", 3, 4)
+	s.between("early", time.Second, 2*time.Second, time.Second-1)
+	s.between("late", time.Second, 2*time.Second, 2*time.Second+1)
+	s.between("punctual", time.Second, time.Second, time.Second)
+	d := &Document{Name: "a-lesson", Scenes: []*Scene{s}}
+	var names []string
+	for _, a := range d.Failed() {
+		names = append(names, a.Name)
+	}
+	if got := strings.Join(names, ","); got != "untrue,early,late" {
+		t.Errorf("what failed is %s", got)
+	}
+	for form, write := range map[string]func(io.Writer) error{
+		"DOES NOT HOLD": func(w io.Writer) error { return d.Text(w, 0) },
+		"**no**":        func(w io.Writer) error { return d.Markdown(w, func(int) string { return "a.svg" }) },
+		`class="bad"`:   d.HTML,
+	} {
+		var b strings.Builder
+		if err := write(&b); err != nil || strings.Count(b.String(), form) != 3 {
+			t.Errorf("%v, %q is there %d times in\n%s", err, form, strings.Count(b.String(), form), b.String())
+		}
+	}
+}

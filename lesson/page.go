@@ -1,0 +1,88 @@
+package lesson
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+)
+
+//go:embed page.html
+var pageSource string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageSource))
+
+type pageScene struct {
+	*Scene
+	Path    string
+	Drawing template.HTML
+	States  []pageState
+}
+
+type pageState struct{ At, Socket, State, With string }
+
+// HTML writes the lesson as a page: one file that needs nothing else.
+func (d *Document) HTML(w io.Writer) error {
+	page := struct {
+		Title  string
+		Scenes []pageScene
+	}{Title: d.Title}
+	for _, s := range d.Scenes {
+		x := pageScene{Scene: s, Path: s.path()}
+		var b strings.Builder
+		if err := s.SVG(&b); err != nil {
+			return err
+		}
+		x.Drawing = template.HTML(b.String())
+		for _, state := range s.States {
+			x.States = append(x.States, pageState{state.at(s.Ladder.From()), state.socket(), state.State, strings.Join(state.With, ", ")})
+		}
+		page.Scenes = append(page.Scenes, x)
+	}
+	return pageTemplate.Execute(w, page)
+}
+
+// SVG writes the scene's ladder as a drawing.
+func (s *Scene) SVG(w io.Writer) error {
+	l := *s.Ladder
+	l.Title = s.Title
+	return l.SVG(w)
+}
+
+// Markdown writes the lesson as a page of a repository, whose drawings are files
+// by the names that drawing gives them.
+func (d *Document) Markdown(w io.Writer, drawing func(scene int) string) error {
+	var b strings.Builder
+	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+	fmt.Fprintf(&b, "# %s\n\nMade by `netcmp lesson %s`, which plays it anew.\n", d.Title, d.Name)
+	for i, s := range d.Scenes {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", s.Title, s.path())
+		for _, x := range s.Steps {
+			fmt.Fprintf(&b, "- %s\n", x.Text)
+		}
+		fmt.Fprintf(&b, "\n![The packets](%s)\n", drawing(i))
+		if s.Axis != "" {
+			fmt.Fprintf(&b, "\n```\n%s```\n", s.Axis)
+		}
+		if len(s.States) > 0 {
+			b.WriteString("\n| ms | socket | state | with |\n|---:|---|---|---|\n")
+			for _, x := range s.States {
+				fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", x.at(s.Ladder.From()), x.socket(), x.State, strings.Join(x.With, ", "))
+			}
+		}
+		b.WriteString("\n| what | expected | measured | holds |\n|---|---|---|---|\n")
+		for _, a := range s.Assertions {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(a.Name), cell(a.Expected), cell(a.Measured), a.answer())
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (a Assertion) answer() string {
+	if a.Holds {
+		return "yes"
+	}
+	return "**no**"
+}

@@ -1,0 +1,200 @@
+package lesson
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/rpc"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"netcmp/capture"
+	"netcmp/lab"
+	"netcmp/netem"
+)
+
+// port is that of the lessons' servers.
+const port = 7000
+
+// stage is where a scene is played: a lab, and a program on each of its hosts.
+// The first error ends the play: what is told to the hosts after it is not done.
+type stage struct {
+	ctx            context.Context
+	client, server *actor
+	err            error
+}
+
+// actor is the program on one host.
+type actor struct {
+	stage *stage
+	host  lab.Host
+	line  *rpc.Client
+}
+
+// play plays a scene and adds it to the document. act tells the hosts what to do;
+// then draw, which gets what crossed the lab, says what it means.
+func play(ctx context.Context, d *Document, title string, p netem.Path, f capture.Framing,
+	act func(*stage), draw func(*Scene, *crossed)) error {
+	l, err := lab.Start(ctx, lab.Config{Path: p, Engine: lab.Emulator})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	x, err := capture.Start(ctx, l, capture.Config{Keep: mostPackets, Messages: f})
+	if err != nil {
+		return err
+	}
+	s := &stage{ctx: ctx}
+	for h, a := range map[lab.Host]**actor{lab.Client: &s.client, lab.Server: &s.server} {
+		*a = s.enter(l, h)
+	}
+	if s.err == nil {
+		act(s)
+	}
+	// What was sent last is still on its way, and so is the answer to it.
+	const wire = 1500
+	err = x.Stop(p.Up.LongestHold(wire) + p.Down.LongestHold(wire) + 50*time.Millisecond)
+	for _, a := range []*actor{s.client, s.server} {
+		if a != nil && a.line != nil {
+			_ = a.line.Close()
+		}
+	}
+	err = cmp.Or(s.err, err)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", title, err)
+	case x.Missed() > 0:
+		return fmt.Errorf("%s: %d packets came faster than this machine could watch them", title, x.Missed())
+	}
+	packets, left := x.Packets()
+	if left > 0 {
+		return fmt.Errorf("%s: %d packets more than %d", title, left, mostPackets)
+	}
+	seen := &crossed{all: capture.Crossings(packets)}
+	scene := &Scene{Title: title, Up: p.Up.String(), Down: p.Down.String(), Ladder: capture.NewLadder("", seen.all, 0)}
+	for i := range seen.all {
+		scene.Packets = append(scene.Packets, newPacket(&seen.all[i]))
+	}
+	if draw(scene, seen); seen.err != nil {
+		return fmt.Errorf("%s: %w", title, seen.err)
+	}
+	d.Scenes = append(d.Scenes, scene)
+	return nil
+}
+
+// mostPackets is more than a scene has, at all four devices.
+const mostPackets = 10_000
+
+// enter starts the program on a host.
+func (s *stage) enter(l *lab.Lab, h lab.Host) *actor {
+	a := &actor{stage: s, host: h}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		s.fail(os.NewSyscallError("socketpair", err))
+		return a
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "line"), os.NewFile(uintptr(fds[1]), "line")
+	defer ours.Close()
+	defer theirs.Close()
+	c := lab.Self(hostRole)
+	c.Files = []*os.File{nil, nil, os.Stderr, theirs}
+	if _, err := l.Run(s.ctx, h, c); err != nil {
+		s.fail(err)
+		return a
+	}
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		s.fail(err)
+		return a
+	}
+	a.line = rpc.NewClient(conn)
+	return a
+}
+
+func (s *stage) fail(err error) { s.err = cmp.Or(s.err, err) }
+
+// begin has the host do something and does not wait for it; the function that it
+// gives does.
+func (a *actor) begin(what string, o Order) func() Done {
+	if a.stage.err != nil {
+		return func() Done { return Done{} }
+	}
+	d := new(Done)
+	call := a.line.Go(service+"."+what, o, d, make(chan *rpc.Call, 1))
+	return func() Done {
+		select {
+		case <-call.Done:
+			if call.Error != nil {
+				a.stage.fail(fmt.Errorf("%v: %s: %w", a.host, what, call.Error))
+			}
+			return *d
+		case <-a.stage.ctx.Done():
+			a.stage.fail(a.stage.ctx.Err())
+			return Done{} // d is still the call's
+		}
+	}
+}
+
+// try has the host do something, which may fail.
+func (a *actor) try(what string, o Order) Done { return a.begin(what, o)() }
+
+// do has the host do something, which must not.
+func (a *actor) do(what string, o Order) Done {
+	d := a.try(what, o)
+	if d.Errno != "" {
+		a.stage.fail(fmt.Errorf("%v: %s: %s", a.host, what, d.Errno))
+	}
+	return d
+}
+
+// wait lets some time pass.
+func (s *stage) wait(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-s.ctx.Done():
+		s.fail(s.ctx.Err())
+	}
+}
+
+// open opens a socket.
+func (a *actor) open(proto string, port uint16) int {
+	return a.do("Open", Order{Proto: proto, Port: port}).Socket
+}
+
+// toServer is where the lessons' servers are reached.
+var toServer = netip.AddrPortFrom(lab.Server.Addr(), port)
+
+// connected makes a connection and gives both ends of it.
+func (s *stage) connected() (client, server int) {
+	listener := s.listening(1)
+	client = s.client.open("tcp", 0)
+	s.client.do("Connect", Order{Socket: client, To: toServer})
+	return client, s.server.do("Accept", Order{Socket: listener}).Socket
+}
+
+// listening is a socket of the server's that waits for connections.
+func (s *stage) listening(backlog int) int {
+	listener := s.server.open("tcp", port)
+	s.server.do("Listen", Order{Socket: listener, N: backlog})
+	return listener
+}
+
+// timeline gives the states of both hosts in the order of time.
+func timeline(client, server []State) []State {
+	var all []State
+	for h, states := range map[lab.Host][]State{lab.Client: client, lab.Server: server} {
+		for _, s := range states {
+			s.Host = h.String()
+			all = append(all, s)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b State) int {
+		return cmp.Or(cmp.Compare(a.Since, b.Since), cmp.Compare(a.Host, b.Host))
+	})
+	return all
+}

@@ -1,0 +1,110 @@
+package lesson
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// narrowest is the width below which text is not broken any further.
+const narrowest = 60
+
+// Text writes the lesson for a terminal that is so many columns wide; 0 is a usual
+// one.
+func (d *Document) Text(w io.Writer, width int) error {
+	if width <= 0 {
+		width = 100
+	}
+	width = max(width, narrowest)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n", d.Name, d.Title)
+	for i, s := range d.Scenes {
+		fmt.Fprintf(&b, "\n%d. %s\n   %s\n\n", i+1, s.Title, s.path())
+		for _, x := range s.Steps {
+			fold(&b, x.Text, " · ", width)
+		}
+		b.WriteByte('\n')
+		if err := s.Ladder.Text(&b, width); err != nil {
+			return err
+		}
+		if s.Axis != "" {
+			b.WriteString("\n" + s.Axis)
+		}
+		if len(s.States) > 0 {
+			b.WriteByte('\n')
+			for _, x := range s.States {
+				line := fmt.Sprintf("%12s ms  %-26s %-11s  %s", x.at(s.Ladder.From()), x.socket(), x.State, strings.Join(x.With, ", "))
+				b.WriteString(strings.TrimRight(line, " ") + "\n")
+			}
+		}
+		b.WriteByte('\n')
+		for _, a := range s.Assertions {
+			fold(&b, a.String(), a.mark(), width)
+		}
+	}
+	failed := d.Failed()
+	all := 0
+	for _, s := range d.Scenes {
+		all += len(s.Assertions)
+	}
+	fmt.Fprintf(&b, "\n%d of %d assertions hold\n", all-len(failed), all)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// path says what the scene's path does.
+func (s *Scene) path() string {
+	if s.Up == s.Down {
+		return "the path: " + s.Up + " each way"
+	}
+	return "the path: up " + s.Up + ", down " + s.Down
+}
+
+func (a Assertion) String() string {
+	if a.Expected == a.Measured {
+		return a.Name + ": " + a.Measured
+	}
+	return fmt.Sprintf("%s: %s (expected: %s)", a.Name, a.Measured, a.Expected)
+}
+
+func (a Assertion) mark() string {
+	if a.Holds {
+		return " ✓ "
+	}
+	return " ✗ DOES NOT HOLD: "
+}
+
+// at is when the state was first seen, milliseconds from an origin on.
+func (s State) at(origin int64) string { return fmt.Sprintf("%.3f", float64(s.Since-origin)/1e6) }
+
+// socket says whose state it is.
+func (s State) socket() string {
+	if s.Peer == 0 {
+		return fmt.Sprintf("%s :%d, for any", s.Host, s.Local)
+	}
+	return fmt.Sprintf("%s :%d, for :%d", s.Host, s.Local, s.Peer)
+}
+
+// fold writes words on lines of so many columns, the first behind a mark.
+func fold(b *strings.Builder, text, mark string, width int) {
+	at := utf8.RuneCountInString(mark)
+	indent := strings.Repeat(" ", min(at, 3))
+	b.WriteString(mark)
+	begun := false
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
+		if begun && at+1+n > width {
+			b.WriteString("\n" + indent)
+			at, begun = len(indent), false
+		}
+		if begun {
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += n
+		begun = true
+	}
+	b.WriteByte('\n')
+}
