@@ -28,9 +28,13 @@ func bars(x *result.Comparison, draw func(c *canvas, arm string, y float64) stri
 }
 
 func (c *canvas) bar(from, to, y float64, classes ...string) {
+	c.rect(from, to, y, barThick, classes...)
+}
+
+func (c *canvas) rect(from, to, y, thick float64, classes ...string) {
 	if to > from {
 		c.b.WriteString(shape("rect", classes...) + ` x="` + number(c.x.at(from)) + `" y="` + number(y) +
-			`" width="` + number(c.x.at(to)-c.x.at(from)) + `" height="` + number(barThick) + `"/>`)
+			`" width="` + number(c.x.at(to)-c.x.at(from)) + `" height="` + number(thick) + `"/>`)
 	}
 }
 

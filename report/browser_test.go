@@ -1,11 +1,13 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +39,7 @@ func synthetic(arms []string, repeat, count int) *result.Comparison {
 			d.Trial = &result.Trial{Arm: arm, Block: block, Comparison: &x.Plan}
 			m := &result.Messages{}
 			bins := map[int64]int64{}
+			var slowest []result.Dissected
 			for i := range int64(count) {
 				took := delay + draw.Int64N(1e6)
 				switch j := i % 50; {
@@ -47,6 +50,15 @@ func synthetic(arms []string, repeat, count int) *result.Comparison {
 					m.Held = append(m.Held, [2]int64{i, i})
 				}
 				m.PlannedNS, m.DelayNS = append(m.PlannedNS, i*step), append(m.DelayNS, took)
+				if arm == "tcp" || arm == "udp" {
+					parts := result.Dissected{Number: i, WaitingNS: -1, CrossingNS: -1, HeldNS: -1}
+					if took >= 0 {
+						parts.WaitingNS, parts.HeldNS = took%20_011, (took-delay)/2
+						parts.CrossingNS = took - parts.WaitingNS - parts.HeldNS
+						slowest = append(slowest, parts)
+					}
+					m.WaitingNS, m.CrossingNS, m.HeldNS = append(m.WaitingNS, parts.WaitingNS), append(m.CrossingNS, parts.CrossingNS), append(m.HeldNS, parts.HeldNS)
+				}
 				if took >= 0 {
 					bins[took/300_000*300_000]++
 				}
@@ -55,6 +67,10 @@ func synthetic(arms []string, repeat, count int) *result.Comparison {
 				d.Intervals = append(d.Intervals, result.Interval{AtNS: at, Delivered: int64(count)/8 - draw.Int64N(9)})
 			}
 			d.Messages = m
+			if len(slowest) > 0 {
+				slices.SortFunc(slowest, func(a, b result.Dissected) int { return cmp.Compare(delayOf(b), delayOf(a)) })
+				d.Anatomy = &result.Anatomy{Messages: int64(len(slowest)), Slowest: slowest[:min(10, len(slowest))]}
+			}
 			d.Delivery.Sent = int64(count)
 			d.Delay.Distribution = nil
 			for v := int64(0); v < 2e9; v += 300_000 {
@@ -227,7 +243,7 @@ func TestPageInBrowser(t *testing.T) {
 	b.t = t
 	// On paper the drawings stand there, sharp and in light colours.
 	b.call("Emulation.setEmulatedMedia", map[string]any{"media": "print"}, nil)
-	if n := eval[int](b, `[...document.querySelectorAll("figure > svg")].filter(s => s.checkVisibility() && !s.parentElement.querySelector(".plot")?.checkVisibility()).length`); n != 9 {
+	if n := eval[int](b, `[...document.querySelectorAll("figure > svg")].filter(s => s.checkVisibility() && !s.parentElement.querySelector(".plot")?.checkVisibility()).length`); n != 11 {
 		t.Errorf("on paper %d drawings are to be seen", n)
 	}
 	b.content(url)
@@ -246,7 +262,7 @@ func TestPageWithoutScript(t *testing.T) {
 		b.call("DOM.getDocument", nil, &root)
 		var all struct{ NodeIDs []int }
 		b.call("DOM.querySelectorAll", map[string]any{"nodeId": root.Root.NodeID, "selector": "figure > svg"}, &all)
-		if len(all.NodeIDs) != 9 {
+		if len(all.NodeIDs) != 11 {
 			t.Errorf("%d drawings", len(all.NodeIDs))
 		}
 		for _, id := range all.NodeIDs {
@@ -368,6 +384,10 @@ func told(m *result.Messages, number int) string {
 		if run[0] <= int64(number) && int64(number) <= run[1] {
 			s += ", waited for another"
 		}
+	}
+	if at(m.WaitingNS, number) >= 0 {
+		s += fmt.Sprintf(" (waiting %s, crossing %s, held back %s)",
+			Duration(m.WaitingNS[number]), Duration(m.CrossingNS[number]), Duration(m.HeldNS[number]))
 	}
 	return s
 }

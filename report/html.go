@@ -95,7 +95,7 @@ func HTML(w io.Writer, x *result.Comparison) error {
 		Style: template.CSS(style), Script: template.JS(script),
 		Policy:  "default-src 'none'; style-src '" + hashOf(style) + "'; script-src '" + hashOf(script) + "'",
 		Verdict: x.Verdict, Warnings: x.Warnings, Arms: x.Plan.Arms,
-		Charts: some(stairsChart(x), usableChart(x), laterChart(x), overTimeChart(x)),
+		Charts: some(stairsChart(x), anatomyChart(x), usableChart(x), laterChart(x), overTimeChart(x)),
 		Bars:   some(fateChart(x), setupChart(x), costChart(x), wireChart(x)),
 		Table:  htmlTable(x), Foot: foot(x),
 	}
@@ -106,6 +106,9 @@ func HTML(w io.Writer, x *result.Comparison) error {
 	for _, c := range p.Charts {
 		for i := range c.Figures {
 			f := &c.Figures[i]
+			if f.Live == nil {
+				continue
+			}
 			f.ID = fmt.Sprintf("%s-%d", c.ID, i)
 			f.Live.ID = f.ID
 			live = append(live, f.Live)

@@ -138,8 +138,8 @@ func TestPageHasTables(t *testing.T) {
 			}
 		}
 	}
-	if charts != 8 {
-		t.Errorf("%d charts, want messages, three of curves, four of bars", charts)
+	if charts != 9 {
+		t.Errorf("%d charts, want messages, anatomy, three of curves, four of bars", charts)
 	}
 }
 
@@ -160,6 +160,32 @@ func TestPageShowsTheFigures(t *testing.T) {
 		if !strings.Contains(p, want) {
 			t.Errorf("%q is missing", want)
 		}
+	}
+}
+
+// The slowest messages of an arm are bars of three shapes to one scale, and where
+// no packets were looked at there is nothing of it.
+func TestPageShowsTheAnatomy(t *testing.T) {
+	x := compared()
+	if p := htmlOf(t, x); strings.Contains(p, "Where the time went") {
+		t.Error("there is an anatomy that nobody measured")
+	}
+	x.Trials[0].Anatomy = &result.Anatomy{Slowest: []result.Dissected{
+		{Number: 38, WaitingNS: 20e6, CrossingNS: 60e6, HeldNS: 0}, {Number: 39, WaitingNS: 0, CrossingNS: 20e6, HeldNS: 20e6},
+	}}
+	p := htmlOf(t, x)
+	for _, want := range []string{
+		`aria-label="tcp: message 38: 80.0 ms (waiting 20.0 ms, crossing 60.0 ms, held back 0 s); message 39: 40.0 ms`,
+		`x="0" y="20" width="90" height="4"`, `x="90" y="17" width="270" height="10"`, // 38: waiting low, crossing full, nothing held
+		`x="0" y="49" width="90" height="10"`, `x="90" y="49" width="90" height="10"`, `d="M92 49v10M96 49v10`, // 39: crossing, held hatched
+		`<th scope="row">tcp</th><td>39</td><td>0 s</td><td>20.0 ms</td><td>20.0 ms</td><td>40.0 ms</td>`,
+	} {
+		if !strings.Contains(p, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if strings.Contains(p, "<figcaption>udp</figcaption>") {
+		t.Error("udp has an anatomy that nobody measured")
 	}
 }
 

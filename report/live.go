@@ -25,6 +25,11 @@ type liveChart struct {
 	Planned deltas            `json:"planned,omitempty"`
 	Delay   deltas            `json:"delay,omitempty"`
 	Held    result.NumberRuns `json:"held,omitempty"`
+
+	// The parts of Delay, where they are known, ns.
+	Waiting  deltas `json:"waiting,omitempty"`
+	Crossing deltas `json:"crossing,omitempty"`
+	HeldBack deltas `json:"heldBack,omitempty"`
 }
 
 type liveAxis struct {

@@ -80,6 +80,10 @@
     const arrived = n => planned[n] + (delay[n] ?? 0);
     const numbers = planned.map((_, n) => n).filter(n => planned[n] !== null);
     const order = [...numbers].sort((a, b) => arrived(a) - arrived(b) || a - b);
+    const parts = [["waiting", chart.waiting], ["crossing", chart.crossing], ["held back", chart.heldBack]]
+      .flatMap(([name, all]) => all ? [[name, undelta(all, 1)]] : []);
+    const split = n => parts.length && parts.every(([, all]) => all[n] != null)
+      ? ` (${parts.map(([name, all]) => `${name} ${duration(all[n])}`).join(", ")})` : "";
     const held = new Set();
     for (const [first, last] of chart.held ?? []) for (let n = first; n <= last; n++) held.add(n);
     // The number that was due at each of those times, from between two numbers too.
@@ -103,7 +107,7 @@
       read: i => {
         const n = order[i], due = `message ${n}: due at ${instant(planned[n])}, `;
         return due + (delay[n] === null ? "never came"
-          : `came at ${instant(arrived(n))}, after ${duration(delay[n])}${held.has(n) ? ", waited for another" : ""}`);
+          : `came at ${instant(arrived(n))}, after ${duration(delay[n])}${held.has(n) ? ", waited for another" : ""}${split(n)}`);
       },
       head: ["message", "due", "came", "after", ""],
       rows: () => numbers.map(n => [n, instant(planned[n]),
@@ -259,6 +263,7 @@
   // The names of a legend become switches.
   for (const list of document.querySelectorAll(".legend")) {
     const of = live.filter(l => list.parentElement.contains(l.figure));
+    if (!of.length) continue;
     [...list.children].forEach((item, i) => {
       const button = element("button", { type: "button", ariaPressed: "true" }, ...item.childNodes);
       button.addEventListener("click", () => {

@@ -35,7 +35,8 @@ type stairs struct {
 	arm            string
 	planned, delay []int64
 	held           result.NumberRuns
-	came, lost     []point // in time and number
+	parts          [3]deltas // of the delay: waiting, crossing, held back
+	came, lost     []point   // in time and number
 	words          string
 	row            []string
 }
@@ -45,6 +46,9 @@ func newStairs(x *result.Comparison, arm string, d *result.Document) stairs {
 	s := stairs{
 		colour: colour(x, arm), arm: arm, held: d.Messages.Held,
 		planned: d.Messages.PlannedNS[:n], delay: d.Messages.DelayNS[:n],
+	}
+	for i, part := range [...][]int64{d.Messages.WaitingNS, d.Messages.CrossingNS, d.Messages.HeldNS} {
+		s.parts[i] = part[:min(n, len(part))]
 	}
 	var took []int64
 	var missing result.NumberRuns
@@ -145,6 +149,7 @@ func stairsChart(x *result.Comparison) chartData {
 				X: liveAxis{Unit: timeUnit.name, High: end}, Y: liveAxis{Unit: countUnit.name, High: count},
 				Tick: s.tick(), Colour: s.colour,
 				Planned: s.coded(s.planned), Delay: s.coded(s.delay), Held: s.held,
+				Waiting: s.parts[0], Crossing: s.parts[1], HeldBack: s.parts[2],
 			},
 		})
 	}

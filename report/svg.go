@@ -78,6 +78,8 @@ var shapes = withColours(map[string]string{
 	"half":  ` opacity=".5"`,
 	"pale":  ` opacity=".25"`,
 	"ink":   ` stroke="#1c1e21"`,
+	"hatch": ` fill="none"`,
+	"inked": ` fill="#1c1e21"`,
 	"gone":  ` fill="#c0262d"`,
 })
 
