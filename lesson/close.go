@@ -161,7 +161,7 @@ func atOnce(ctx context.Context, d *Document) error {
 		s.say(took("delay", since(sent(ours), arrived(ours))), "Between the other's FIN and the ACK of its own, which took %s to cross like all others, "+
 			"each is CLOSING, a state that is otherwise never seen. Both end in TIME_WAIT.", ms(since(sent(ours), arrived(ours))))
 
-		s.check("both FINs are sent before either arrives", "less than "+ms(slowly)+" apart", ms(apart), apart < slowly)
+		s.timed("both FINs are sent before either arrives", "less than "+ms(slowly)+" apart", ms(apart), apart < slowly)
 		equal(s, "the client's states", "SYN_SENT, ESTABLISHED, FIN_WAIT1, CLOSING, TIME_WAIT", course(s.States, lab.Client))
 		equal(s, "the server's states", "SYN_RECV, ESTABLISHED, FIN_WAIT1, CLOSING, TIME_WAIT", course(s.States, lab.Server))
 	})

@@ -54,6 +54,7 @@ type Assertion struct {
 	Expected string `json:"expected"`
 	Measured string `json:"measured"`
 	Holds    bool   `json:"holds"`
+	Timed    bool   `json:"timed"` // it rests on how punctual the machine is, too
 }
 
 // Packet is a packet on its way from one host to the other.
@@ -101,7 +102,12 @@ func (s *Scene) say(f Figure, format string, args ...any) {
 
 // check adds an assertion.
 func (s *Scene) check(name, expected, measured string, holds bool) {
-	s.Assertions = append(s.Assertions, Assertion{name, expected, measured, holds})
+	s.Assertions = append(s.Assertions, Assertion{Name: name, Expected: expected, Measured: measured, Holds: holds})
+}
+
+// timed adds an assertion on times, which a machine that is late can spoil.
+func (s *Scene) timed(name, expected, measured string, holds bool) {
+	s.Assertions = append(s.Assertions, Assertion{Name: name, Expected: expected, Measured: measured, Holds: holds, Timed: true})
 }
 
 // equal asserts that something is what it is expected to be.
@@ -111,7 +117,7 @@ func equal[T comparable](s *Scene, name string, expected, measured T) {
 
 // between asserts that a time lies in bounds, which belong to it.
 func (s *Scene) between(name string, least, most, measured time.Duration) {
-	s.check(name, ms(least)+" to "+ms(most), ms(measured), least <= measured && measured <= most)
+	s.timed(name, ms(least)+" to "+ms(most), ms(measured), least <= measured && measured <= most)
 }
 
 // crosses asserts that a packet was under way for the path's delay, and not for a

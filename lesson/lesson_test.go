@@ -25,7 +25,9 @@ func TestLessons(t *testing.T) {
 	for _, l := range Lessons() {
 		t.Run(l.Name, func(t *testing.T) {
 			began := time.Now()
+			lateness := vigil()
 			d, err := l.Run(t.Context())
+			late := lateness()
 			if errors.Is(err, lab.ErrUnsupported) {
 				t.Skip(err)
 			}
@@ -37,6 +39,10 @@ func TestLessons(t *testing.T) {
 				_ = d.Text(t.Output(), 120)
 			}
 			for _, a := range d.Failed() {
+				if a.Timed && late > latest {
+					t.Logf("%s: expected %s, measured %s; the machine was %v late", a.Name, a.Expected, a.Measured, late)
+					continue
+				}
 				t.Errorf("%s: expected %s, measured %s", a.Name, a.Expected, a.Measured)
 			}
 			if took := time.Since(began); took > 30*time.Second {
@@ -44,6 +50,35 @@ func TestLessons(t *testing.T) {
 			}
 			whole(t, d)
 		})
+	}
+}
+
+// latest is how late a thread may wake on a machine whose times tell something of
+// ours: Go's own sleeps end a millisecond late where nothing disturbs them.
+const latest = 2500 * time.Microsecond
+
+// vigil begins to look how late the machine wakes a thread, and gives what ends that
+// and tells the worst.
+func vigil() func() time.Duration {
+	const nap = time.Millisecond
+	stop, worst := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		var late time.Duration
+		for {
+			began := time.Now()
+			time.Sleep(nap)
+			late = max(late, time.Since(began)-nap)
+			select {
+			case <-stop:
+				worst <- late
+				return
+			default:
+			}
+		}
+	}()
+	return func() time.Duration {
+		close(stop)
+		return <-worst
 	}
 }
 

@@ -162,7 +162,7 @@ func callOfOne(s *Scene, x *crossed, t *telling) {
 	// The first follower's confirmation tells of the loss, and that is a round trip
 	// after it was said; the repair itself takes the path's delay once more.
 	least := t.later(toldLost+1) + 3*delay
-	s.check("the repair takes until the next message, and then a round trip and the path's delay, or more",
+	s.timed("the repair takes until the next message, and then a round trip and the path's delay, or more",
 		ms(least)+" or more", ms(repair), repair >= least)
 	within := "within " + ms(near)
 	off := t.worst(func(i int) (time.Duration, time.Duration) {
@@ -171,7 +171,7 @@ func callOfOne(s *Scene, x *crossed, t *telling) {
 		}
 		return t.delay(i), max(t.crossing(i), repair-t.later(i))
 	})
-	s.check("a message behind the lost one is read after the repair less what it was said later, or when it arrives if that is later",
+	s.timed("a message behind the lost one is read after the repair less what it was said later, or when it arrives if that is later",
 		within, ms(off)+" off at the most", off <= near)
 	off = t.worst(func(i int) (time.Duration, time.Duration) {
 		held := t.read[i] - t.arrived[i]
@@ -180,7 +180,7 @@ func callOfOne(s *Scene, x *crossed, t *telling) {
 		}
 		return held, max(0, repair-t.later(i)-t.crossing(i))
 	})
-	s.check("at the door it was held back for all of that but its own crossing, and the lost one not at all",
+	s.timed("at the door it was held back for all of that but its own crossing, and the lost one not at all",
 		within, ms(off)+" off at the most", off <= near)
 }
 
@@ -199,7 +199,7 @@ func lettersOfOne(s *Scene, x *crossed, t *telling) {
 	equal(s, "the lost message is read", false, t.read[toldLost] != 0)
 	equal(s, "packets", told, n)
 	off := t.worst(func(i int) (time.Duration, time.Duration) { return t.delay(i), t.crossing(i) })
-	s.check("every other is read when it arrives", "within "+ms(near), ms(off)+" off at the most", off <= near)
+	s.timed("every other is read when it arrives", "within "+ms(near), ms(off)+" off at the most", off <= near)
 	s.between("half of them after the path's delay, or soon after it", delay, delay+near, t.median())
 }
 
