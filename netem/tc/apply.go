@@ -2,6 +2,7 @@ package tc
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -20,6 +21,9 @@ var ErrForeign = errors.New("somebody else's")
 
 // ErrApplied says that a device has netcmp's netem already.
 var ErrApplied = errors.New("netcmp's netem is there already")
+
+// ErrNoSeed says that a seed is asked for which the kernel does not take.
+var ErrNoSeed = errors.New("this kernel's netem takes no seed (Linux 6.6 and later do): leave it out")
 
 // ErrNoDevice says that there is no such device.
 var ErrNoDevice = errors.New("no such device")
@@ -88,7 +92,9 @@ func Apply(s Setup, o Options) (until time.Time, err error) {
 		endGuard(r)
 		return until, err
 	}
-	err = s.install(index)
+	if err = s.install(index); err == nil {
+		err = s.seedsTaken(index)
+	}
 	if err == nil && confirm != nil {
 		err = confirm()
 	}
@@ -96,6 +102,39 @@ func Apply(s Setup, o Options) (until time.Time, err error) {
 		return until, errors.Join(err, st.undo(r))
 	}
 	return r.Until, nil
+}
+
+// seedsTaken says whether the kernel has the seeds that are asked for: one before
+// 6.6 passes over them without a word.
+func (s Setup) seedsTaken(index int) error {
+	look := func(index int) error {
+		all, err := List(index)
+		if err != nil {
+			return err
+		}
+		for _, q := range all {
+			if q.Kind != "netem" {
+				continue
+			}
+			if i, err := Decode(q.Options); err != nil || i.Seed == 0 {
+				return cmp.Or(err, fmt.Errorf("%s: %w", s.Device, ErrNoSeed))
+			}
+		}
+		return nil
+	}
+	if s.Out.Seed != 0 {
+		if err := look(index); err != nil {
+			return err
+		}
+	}
+	if s.In == nil || s.In.Seed == 0 {
+		return nil
+	}
+	link, err := netlink.LinkByName(s.ifb())
+	if err != nil {
+		return err
+	}
+	return look(link.Attrs().Index)
 }
 
 // enter finds a device and its record's store, locked, and undoes what is
@@ -137,14 +176,11 @@ func displaced(s Setup, index int, replace bool) (*previous, error) {
 		switch {
 		case q.Kind == "ingress" || q.Kind == "clsact":
 			if s.In != nil {
-				return nil, fmt.Errorf("%s has an %s qdisc, %w: --ingress needs its place, and its filters could not be put back", s.Device, q.Kind, ErrForeign)
+				return nil, fmt.Errorf("%s has the qdisc %s, %w: --ingress needs its place, and its filters could not be put back", s.Device, q.Kind, ErrForeign)
 			}
 		case q.Parent == root && q.Handle == Handle<<16:
 			return nil, fmt.Errorf("%s: %w, from a script: run that with stop", s.Device, ErrApplied)
 		case q.Parent == root && q.Handle != 0:
-			if !replace {
-				return nil, fmt.Errorf("%s has a qdisc %s %x:, %w: --replace puts it back at the end", s.Device, q.Kind, q.Handle>>16, ErrForeign)
-			}
 			if !slices.Contains(restorable, q.Kind) {
 				return nil, fmt.Errorf("%s has a qdisc %s %x:, %w, which could not be put back as it is: remove it yourself", s.Device, q.Kind, q.Handle>>16, ErrForeign)
 			}
@@ -158,6 +194,9 @@ func displaced(s Setup, index int, replace bool) (*previous, error) {
 		if found != nil && q.Parent != root && q.Parent>>16 == found.Handle>>16 {
 			return nil, fmt.Errorf("%s has a qdisc %s %x: with others below it, %w: it could not be put back as it is: remove it yourself", s.Device, found.Kind, found.Handle>>16, ErrForeign)
 		}
+	}
+	if found != nil && !replace {
+		return nil, fmt.Errorf("%s has a qdisc %s %x:, %w: --replace puts it back at the end", s.Device, found.Kind, found.Handle>>16, ErrForeign)
 	}
 	return found, nil
 }

@@ -96,16 +96,38 @@ func (s Setup) Script(command string) (string, error) {
 		line("#")
 		line("# Note: %s.", w)
 	}
+	if s.Out.Seed != 0 || s.In != nil && s.In.Seed != 0 {
+		line("#")
+		line("# Note: seed takes Linux 6.6, and an iproute2 that knows the word.")
+	}
 	line("set -eu")
 	line("")
 	line("dev=%s", s.Device)
 	if s.In != nil {
 		line("ifb=%s # what comes in is led through it", s.ifb())
 	}
+	line("# What there is to put back; it is there from start to stop.")
+	line("kept=/run/netcmp-$dev-$(readlink /proc/self/ns/net | tr -dc 0-9)")
 	line("")
 	line("start() {")
+	line("\tif [ -e \"$kept\" ]; then")
+	line("\t\techo \"$dev: it has begun already: sh $0 stop\" >&2")
+	line("\t\texit 1")
+	line("\tfi")
+	if s.In != nil {
+		line("\tif tc qdisc show dev \"$dev\" | grep -q -e ingress -e clsact ||")
+		line("\t\tip link show dev \"$ifb\" >/dev/null 2>&1; then")
+		line("\t\techo \"$dev: what comes in is led elsewhere already\" >&2")
+		line("\t\texit 1")
+		line("\tfi")
+	}
+	line("\t# If a step fails, those before it are undone.")
+	line("\ttrap 'stop 2>/dev/null || true' EXIT")
+	line("\t: >\"$kept\"")
 	if !s.KeepOffloads {
 		line("\t# Trains of packets would meet netem as one.")
+		line("\tethtool -k \"$dev\" | sed -n -e 's/^tcp-segmentation-offload: on$/tso on/p' \\")
+		line("\t\t-e 's/^generic-segmentation-offload: on$/gso on/p' -e 's/^generic-receive-offload: on$/gro on/p' >\"$kept\"")
 		line("\tethtool -K \"$dev\" tso off gso off gro off")
 	}
 	if s.Filter.All() {
@@ -136,17 +158,27 @@ func (s Setup) Script(command string) (string, error) {
 			}
 		}
 	}
+	line("\ttrap - EXIT")
 	line("}")
 	line("")
 	line("stop() {")
+	line("\tif [ ! -e \"$kept\" ]; then")
+	line("\t\techo \"$dev: nothing has begun\" >&2")
+	line("\t\texit 1")
+	line("\tfi")
+	line("\tfailed=0")
 	if s.In != nil {
-		line("\ttc qdisc del dev \"$dev\" ingress || true")
-		line("\tip link del dev \"$ifb\" || true")
+		line("\ttc qdisc del dev \"$dev\" ingress || failed=1")
+		line("\tip link del dev \"$ifb\" || failed=1")
 	}
-	line("\ttc qdisc del dev \"$dev\" root")
+	line("\ttc qdisc del dev \"$dev\" root handle %x: || failed=1", Handle)
 	if !s.KeepOffloads {
-		line("\tethtool -K \"$dev\" tso on gso on gro on")
+		line("\tif [ -s \"$kept\" ]; then")
+		line("\t\txargs ethtool -K \"$dev\" <\"$kept\" || failed=1")
+		line("\tfi")
 	}
+	line("\trm -f \"$kept\"")
+	line("\treturn \"$failed\"")
 	line("}")
 	line("")
 	line("show() {")

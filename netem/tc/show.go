@@ -93,7 +93,9 @@ func tell(q Qdisc, recorded bool, told netem.Impairment) (*Netem, error) {
 		if i.Slot.Jitter != 0 {
 			i.Slot.Distribution = told.Slot.Distribution
 		}
-		i.Seed = told.Seed
+		if told.Seed == 0 {
+			i.Seed = 0 // the kernel tells its own
+		}
 	}
 	return &Netem{Spec: i.String(), Counters: q.Counters}, nil
 }

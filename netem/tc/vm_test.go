@@ -129,7 +129,7 @@ func TestScriptEqualsApply(t *testing.T) {
 		Setup{Device: "d0", Out: parse(t, "delay 5ms"), Filter: filter},
 		Setup{Device: "d0", Out: parse(t, "delay 5ms"), In: &in, Filter: filter, KeepOffloads: true},
 	)
-	before := qdiscs(t, "d0")
+	before, whole := qdiscs(t, "d0"), offloadsOf(t)
 	for _, s := range all {
 		name := fmt.Sprintf("%q in %v filter %q", s.Out, s.In, s.Filter)
 		text, err := s.Script("")
@@ -152,6 +152,9 @@ func TestScriptEqualsApply(t *testing.T) {
 		command(t, "sh", script, "stop")
 		if got := qdiscs(t, "d0"); got != before {
 			t.Errorf("%s: after stop: %s", name, got)
+		}
+		if got := offloadsOf(t); got != whole {
+			t.Errorf("%s: after stop: %s, was %s", name, got, whole)
 		}
 		if _, err := Apply(s, Options{}); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -177,6 +180,60 @@ func TestScriptEqualsApply(t *testing.T) {
 		}
 		if links := command(t, "ip", "-o", "link"); strings.Contains(links, "nc-d0") {
 			t.Errorf("%s: an ifb is left: %s", name, links)
+		}
+	}
+}
+
+// offloadsOf are those of d0 that a script turns off.
+func offloadsOf(t *testing.T) string {
+	return command(t, "sh", "-c", "ethtool -k d0 | grep -E '^(tcp-segmentation|generic-segmentation|generic-receive)-offload'")
+}
+
+// A script whose start fails in the middle leaves the device as it was, and what is
+// not its own alone.
+func TestScriptFails(t *testing.T) {
+	for _, program := range []string{"tc", "ethtool"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(err)
+		}
+	}
+	device(t)
+	command(t, "tc", "qdisc", "add", "dev", "d0", "root", "handle", "77:", "tbf", "rate", "1mbit", "burst", "10kb", "latency", "50ms")
+	before, whole := qdiscs(t, "d0"), offloadsOf(t)
+	in := parse(t, "delay 7ms")
+	for _, s := range []Setup{{Device: "d0", Out: parse(t, "delay 5ms")}, {Device: "d0", Out: parse(t, "delay 5ms"), In: &in}} {
+		text, err := s.Script("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, verb := range []string{"start", "start", "stop"} {
+			out, err := exec.Command("sh", "-c", text, "script", verb).CombinedOutput()
+			if err == nil {
+				t.Errorf("%s succeeds: %s", verb, out)
+			}
+			if got := qdiscs(t, "d0") + offloadsOf(t); got != before+whole {
+				t.Errorf("%s left %s, it was %s", verb, got, before+whole)
+			}
+		}
+	}
+}
+
+// A seed that the kernel does not take is refused, and the device is as it was.
+func TestSeedIsTakenOrRefused(t *testing.T) {
+	needNetem(t, device(t))
+	before := qdiscs(t, "d0")
+	s := Setup{Device: "d0", Out: parse(t, "delay 5ms loss 1% seed 7")}
+	_, err := Apply(s, Options{})
+	switch {
+	case errors.Is(err, ErrNoSeed):
+		if got := qdiscs(t, "d0"); got != before {
+			t.Errorf("refused, and left %s", got)
+		}
+	case err != nil:
+		t.Error(err)
+	default:
+		if state, err := Show("d0"); err != nil || state.Out == nil || state.Out.Spec != s.Out.String() {
+			t.Errorf("shown as %+v, %v", state, err)
 		}
 	}
 }

@@ -11,9 +11,25 @@ set -eu
 
 dev=eth0
 ifb=nc-eth0 # what comes in is led through it
+# What there is to put back; it is there from start to stop.
+kept=/run/netcmp-$dev-$(readlink /proc/self/ns/net | tr -dc 0-9)
 
 start() {
+	if [ -e "$kept" ]; then
+		echo "$dev: it has begun already: sh $0 stop" >&2
+		exit 1
+	fi
+	if tc qdisc show dev "$dev" | grep -q -e ingress -e clsact ||
+		ip link show dev "$ifb" >/dev/null 2>&1; then
+		echo "$dev: what comes in is led elsewhere already" >&2
+		exit 1
+	fi
+	# If a step fails, those before it are undone.
+	trap 'stop 2>/dev/null || true' EXIT
+	: >"$kept"
 	# Trains of packets would meet netem as one.
+	ethtool -k "$dev" | sed -n -e 's/^tcp-segmentation-offload: on$/tso on/p' \
+		-e 's/^generic-segmentation-offload: on$/gso on/p' -e 's/^generic-receive-offload: on$/gro on/p' >"$kept"
 	ethtool -K "$dev" tso off gso off gro off
 	# Only what the filters pick goes to band 4, where netem is.
 	tc qdisc add dev "$dev" root handle 4e43: prio bands 4 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1
@@ -27,13 +43,23 @@ start() {
 	tc qdisc add dev "$dev" handle ffff: ingress
 	tc filter add dev "$dev" parent ffff: prio 1 protocol ip flower ip_proto tcp dst_ip 10.0.0.5/32 dst_port 5001 action mirred egress redirect dev "$ifb"
 	tc filter add dev "$dev" parent ffff: prio 2 protocol ip flower ip_proto udp dst_ip 10.0.0.5/32 dst_port 5001 action mirred egress redirect dev "$ifb"
+	trap - EXIT
 }
 
 stop() {
-	tc qdisc del dev "$dev" ingress || true
-	ip link del dev "$ifb" || true
-	tc qdisc del dev "$dev" root
-	ethtool -K "$dev" tso on gso on gro on
+	if [ ! -e "$kept" ]; then
+		echo "$dev: nothing has begun" >&2
+		exit 1
+	fi
+	failed=0
+	tc qdisc del dev "$dev" ingress || failed=1
+	ip link del dev "$ifb" || failed=1
+	tc qdisc del dev "$dev" root handle 4e43: || failed=1
+	if [ -s "$kept" ]; then
+		xargs ethtool -K "$dev" <"$kept" || failed=1
+	fi
+	rm -f "$kept"
+	return "$failed"
 }
 
 show() {
