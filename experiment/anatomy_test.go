@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"netcmp/peer"
+	"netcmp/result/resulttest"
 	"netcmp/workload"
 )
 
@@ -27,8 +28,8 @@ func TestAnatomyOfOneLoss(t *testing.T) {
 			if d.Link.Up.Lost != 1 {
 				t.Fatalf("the path lost %d packets", d.Link.Up.Lost)
 			}
-			if noisy(d) {
-				t.Skip("the machine is too noisy")
+			if noise := resulttest.Noise(d); noise != "" {
+				t.Skip(noise)
 			}
 			x := d.Messages
 			lost := slices.Index(x.DelayNS, slices.Max(x.DelayNS))

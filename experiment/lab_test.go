@@ -23,6 +23,7 @@ import (
 	"netcmp/peer"
 	"netcmp/quic"
 	"netcmp/result"
+	"netcmp/result/resulttest"
 	"netcmp/transport/transporttest"
 	"netcmp/workload"
 )
@@ -87,13 +88,6 @@ func accounted(t *testing.T, m *result.Measured) {
 	}
 }
 
-// noisy says that others used the machine so much that its timing tells nothing
-// of ours.
-func noisy(d *result.Document) bool {
-	e := d.Environment
-	return e.StolenRatio != nil && *e.StolenRatio > 0.02 || e.BusyRatio != nil && *e.BusyRatio > 0.8
-}
-
 func TestUDPLosesWhatThePathLoses(t *testing.T) {
 	c := config(t, "udp", "delay 10ms loss 5%", workload.Plan{Count: 20000, Size: 200, Rate: 5000})
 	first := try(t, c)
@@ -130,7 +124,7 @@ func TestTCPDeliversWhatThePathLoses(t *testing.T) {
 		t.Errorf("p99 is %v above p50, want a round trip at least", time.Duration(got))
 	}
 	// A lost SYN, or a lost answer to one, adds its second.
-	if beyond := *d.Setup.ConnectNS%int64(time.Second) - roundTrip; beyond < 0 || beyond > int64(5*time.Millisecond) && !noisy(d) {
+	if beyond := *d.Setup.ConnectNS%int64(time.Second) - roundTrip; beyond < 0 || beyond > int64(5*time.Millisecond) && resulttest.Noise(d) == "" {
 		t.Errorf("connect took %v, want a round trip and at most 5 ms", time.Duration(*d.Setup.ConnectNS))
 	}
 	if d.Plan.Congestion != "bbr" || d.TCPInfo == nil || *d.Stall.Held == 0 {
@@ -166,7 +160,7 @@ func TestSetUpTakesRoundTrips(t *testing.T) {
 			continue // see transporttest.SkipEarlyData
 		}
 		d := try(t, c)
-		if got := d.Setup.Resumed; got != nil && *got != x.resume || len(d.Warnings) > 0 && !noisy(d) {
+		if got := d.Setup.Resumed; got != nil && *got != x.resume || len(d.Warnings) > 0 && resulttest.Noise(d) == "" {
 			t.Errorf("%s: resumed %v, warnings %q", x.proto, *got, d.Warnings)
 		}
 		first := *d.Setup.FirstMessageNS - int64(roundTrip/2)
@@ -188,7 +182,7 @@ func TestSetUpTakesRoundTrips(t *testing.T) {
 			n, beyond := trips(s.ns)
 			t.Logf("%s, resumed %v: %s took %d round trips and %v", x.proto, x.resume, s.what, n, beyond)
 			// The race detector, whose runs are short, makes the encryption slow.
-			if n != s.want || beyond < 0 || beyond > 5*time.Millisecond && !noisy(d) && !testing.Short() {
+			if n != s.want || beyond < 0 || beyond > 5*time.Millisecond && resulttest.Noise(d) == "" && !testing.Short() {
 				t.Errorf("%s: %s took %d round trips and %v, want %d and 5 ms at most", x.proto, s.what, n, beyond, s.want)
 			}
 		}
@@ -200,11 +194,11 @@ func TestSetUpTakesRoundTrips(t *testing.T) {
 func TestDelayIsWhatWasAskedFor(t *testing.T) {
 	d := try(t, config(t, "udp", "delay 25ms", workload.Plan{Count: 3000, Size: 200, Rate: 1000}))
 	const want = int64(25 * time.Millisecond)
-	if noisy(d) {
+	if noise := resulttest.Noise(d); noise != "" {
 		if *d.Delay.MinNS < want {
 			t.Errorf("least delay %d ns, want 25 ms", *d.Delay.MinNS)
 		}
-		t.Skipf("the machine is too noisy for more: busy %v, stolen %v", *d.Environment.BusyRatio, *d.Environment.StolenRatio)
+		t.Skip(noise)
 	}
 	if off := *d.Delay.P50NS - want; *d.Delay.MinNS < want || off > int64(300*time.Microsecond) {
 		t.Errorf("least delay %d ns, p50 %d ns, want 25 ms and at most 0.3 ms more", *d.Delay.MinNS, *d.Delay.P50NS)

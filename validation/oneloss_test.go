@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"netcmp/result"
+	"netcmp/result/resulttest"
 	"netcmp/workload"
 )
 
@@ -102,8 +103,8 @@ func TestOneLoss(t *testing.T) {
 		t.Run(x.String(), func(t *testing.T) {
 			d, delay, lost := x.tcp(t)
 			t.Logf("message %d was lost; delays from there: %v", lost, durations(delay[lost:min(lost+8, len(delay))]))
-			if noisy(d) {
-				t.Skip("the machine is too noisy")
+			if noise := resulttest.Noise(d); noise != "" {
+				t.Skip(noise)
 			}
 			for i, v := range delay {
 				want := x.delay(i - lost)
@@ -112,7 +113,7 @@ func TestOneLoss(t *testing.T) {
 				}
 			}
 			d, missing, slowest := x.udp(t)
-			if slowest-x.owd > oneLossTolerance && !noisy(d) {
+			if slowest-x.owd > oneLossTolerance && resulttest.Noise(d) == "" {
 				t.Errorf("udp: the slowest message took %v", slowest)
 			}
 			if missing != 1 || *d.Delivery.Lost != 1 {

@@ -218,13 +218,6 @@ func usable(t *testing.T, err error) {
 	}
 }
 
-// noisy says that others used the machine so much that its timing tells nothing
-// of ours.
-func noisy(d *result.Document) bool {
-	e := d.Environment
-	return e.StolenRatio != nil && *e.StolenRatio > 0.02 || e.BusyRatio != nil && *e.BusyRatio > 0.8
-}
-
 func ms(ns float64) string { return fmt.Sprintf("%.1f ms", ns/1e6) }
 
 func mbit(bps float64) string {
