@@ -30,6 +30,7 @@ func Lessons() []Lesson {
 		{"empty-send", "Nothing said is nothing; a letter of nothing is a letter", emptySend},
 		{"close", "A call is ended twice, once by each side", closing},
 		{"letter-and-call", "One message is lost: in a call all wait for it, of letters one is missing", letterAndCall},
+		{"acks", "Every word of a call is confirmed, no letter is", acknowledged},
 		{"ttl", "Every packet has a number of routers to live", timeToLive},
 	}
 }
