@@ -89,6 +89,8 @@ type Done struct {
 	States       []State
 	Certificate  []byte // of a listener's
 	Resumed      bool   // a connection has resumed the session of another
+	Heard        []Request
+	Text         string // what came of it, in words
 }
 
 // patience bounds how long a host waits for anything.
@@ -102,6 +104,7 @@ type host struct {
 	watch   *watch
 	nodes   []netns.NsHandle // of the chain, this host's own first
 	secure  secured
+	web     web
 }
 
 func now() int64 {

@@ -32,6 +32,7 @@ func Lessons() []Lesson {
 		{"letter-and-call", "One message is lost: in a call all wait for it, of letters one is missing", letterAndCall},
 		{"acks", "Every word of a call is confirmed, no letter is", acknowledged},
 		{"ttl", "Every packet has a number of routers to live", timeToLive},
+		{"http", "What a browser says to a server that only knows sockets", overHTTP},
 	}
 }
 
