@@ -18,6 +18,7 @@ type Document struct {
 	Tool   result.Tool `json:"tool"`
 	Name   string      `json:"name"`
 	Title  string      `json:"title"`
+	Claims []*Claim    `json:"claims,omitempty"` // that are tried in the scenes
 	Scenes []*Scene    `json:"scenes"`
 }
 

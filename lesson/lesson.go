@@ -33,6 +33,7 @@ func Lessons() []Lesson {
 		{"acks", "Every word of a call is confirmed, no letter is", acknowledged},
 		{"ttl", "Every packet has a number of routers to live", timeToLive},
 		{"http", "What a browser says to a server that only knows sockets", overHTTP},
+		{"claims", "What is said of TCP and UDP, tried", claimsChecked},
 	}
 }
 
