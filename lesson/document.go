@@ -20,6 +20,8 @@ type Document struct {
 	Title  string      `json:"title"`
 	Claims []*Claim    `json:"claims,omitempty"` // that are tried in the scenes
 	Scenes []*Scene    `json:"scenes"`
+
+	options Options
 }
 
 // Scene is a part of a lesson: one conversation through one path.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"netcmp/netem"
@@ -49,10 +50,16 @@ func Find(name string) (Lesson, error) {
 	return Lesson{}, fmt.Errorf("%w: %q; known: %s", ErrUnknown, name, strings.Join(known, ", "))
 }
 
+// Options are what may be asked for beside a lesson.
+type Options struct {
+	// Pcap gets all packets as pcapng, a section for each scene; nil: none.
+	Pcap io.Writer
+}
+
 // Run plays the lesson in a lab of its own, or, where it needs several, in one
 // after the other.
-func (l Lesson) Run(ctx context.Context) (*Document, error) {
-	d := &Document{Schema: Schema, Name: l.Name, Title: l.Title}
+func (l Lesson) Run(ctx context.Context, o Options) (*Document, error) {
+	d := &Document{Schema: Schema, Name: l.Name, Title: l.Title, options: o}
 	if err := l.play(ctx, d); err != nil {
 		return nil, fmt.Errorf("lesson %s: %w", l.Name, err)
 	}

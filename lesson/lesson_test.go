@@ -1,6 +1,7 @@
 package lesson
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,8 @@ func TestLessons(t *testing.T) {
 		t.Run(l.Name, func(t *testing.T) {
 			began := time.Now()
 			lateness := vigil()
-			d, err := l.Run(t.Context())
+			var pcap bytes.Buffer
+			d, err := l.Run(t.Context(), Options{Pcap: &pcap})
 			late := lateness()
 			if errors.Is(err, lab.ErrUnsupported) {
 				t.Skip(err)
@@ -50,6 +52,7 @@ func TestLessons(t *testing.T) {
 				t.Errorf("it took %v", took)
 			}
 			whole(t, d)
+			sharkAgrees(t, d, pcap.Bytes())
 		})
 	}
 }
@@ -187,7 +190,7 @@ func TestInterruptedLesson(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	d, err := l.Run(ctx)
+	d, err := l.Run(ctx, Options{})
 	if errors.Is(err, lab.ErrUnsupported) {
 		t.Skip(err)
 	}
