@@ -25,9 +25,9 @@ const (
 func overHTTP(ctx context.Context, d *Document) error {
 	curl, browser := program("curl"), program("chromium", "chromium-browser", "google-chrome")
 	err := visit(ctx, d, "Go's client asks a bare TCP server", nil, func(s *Scene) {
-		for name, path := range map[string]string{"curl": curl, "Chromium": browser} {
-			if path == "" {
-				s.say(Figure{"missing", 1, "programs"}, "%s was not found on this machine: it is not asked.", name)
+		for _, p := range [][2]string{{"curl", curl}, {"Chromium", browser}} {
+			if p[1] == "" {
+				s.say(Figure{"missing", 1, "programs"}, "%s was not found on this machine: it does not ask.", p[0])
 			}
 		}
 	})
@@ -36,6 +36,9 @@ func overHTTP(ctx context.Context, d *Document) error {
 	}
 	if err == nil {
 		err = keptAlive(ctx, d)
+	}
+	if err == nil {
+		err = overHTTP3(ctx, d)
 	}
 	if err == nil && browser != "" {
 		err = browsed(ctx, d, browser)
@@ -195,6 +198,36 @@ func keptAlive(ctx context.Context, d *Document) error {
 		equal(s, "connections", 1, b.connections)
 		s.between("a round trip for each request, and one for the connection", (asksAgain+1)*2*delay, (asksAgain+2)*2*delay, b.time)
 		s.check("it takes fewer packets", fmt.Sprintf("under %d", each.packets), fmt.Sprint(b.packets), b.packets < each.packets)
+	})
+}
+
+// overHTTP3 is the same by HTTP/3: without TCP, and in secret.
+func overHTTP3(ctx context.Context, d *Document) error {
+	var asked Done
+	return play(ctx, d, "The same by HTTP/3, over UDP", each("delay 25ms"), capture.Framing{}, func(s *stage) {
+		certificate := s.server.do("Serve3", Order{To: toServer}).Certificate
+		asked = s.client.do("Get3", Order{To: toServer, N: asksAgain, Certificate: certificate})
+		s.wait(pause)
+	}, func(s *Scene, x *crossed) {
+		if len(asked.Times) != asksAgain {
+			x.err = fmt.Errorf("%d requests were answered, and not %d", len(asked.Times), asksAgain)
+			return
+		}
+		first := x.datagram(true, 0)
+		whole := since(sent(first), asked.Times[asksAgain-1])
+		size := 0
+		for i := range x.all {
+			size += len(x.all[i].Packet().Frame)
+		}
+		calls := x.count(func(c *capture.Crossing) bool { return c.Packet().TCP != nil })
+		s.say(took("time", whole), "%d requests by %s: the last answer was read %s after the first datagram. The handshake took one round trip, like TCP's, and the secret is in it.", asksAgain, asked.Text, ms(whole))
+		s.say(packets("packets", len(x.all)), "%d packets and %d bytes crossed, %d of them TCP's. HTTP/1.1 above was in the open; here the certificate and the keys are in the bytes, too.", len(x.all), size, calls)
+
+		equal(s, "bytes of the pages that are read", asksAgain*len(webPage), asked.N)
+		equal(s, "what the client says that it spoke", "HTTP/3.0", asked.Text)
+		equal(s, "packets of TCP's", 0, calls)
+		s.between("a round trip for each request, and one for the connection", (asksAgain+1)*2*delay, (asksAgain+2)*2*delay, whole)
+		s.abridge(mostDrawn)
 	})
 }
 
