@@ -2,6 +2,7 @@ package lesson
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,6 +22,9 @@ const (
 	// asks for.
 	browsing = 8 * time.Second
 )
+
+// errSilent is of a browser that does not start here: the lesson is one without it.
+var errSilent = errors.New("the browser asked for nothing")
 
 func overHTTP(ctx context.Context, d *Document) error {
 	curl, browser := program("curl"), program("chromium", "chromium-browser", "google-chrome")
@@ -43,6 +47,10 @@ func overHTTP(ctx context.Context, d *Document) error {
 	if err == nil && browser != "" {
 		err = browsed(ctx, d, browser)
 	}
+	if errors.Is(err, errSilent) {
+		d.Scenes[0].say(took("silent", browsing), "%s was found, and asked for nothing in %v.", browser, browsing)
+		err = nil
+	}
 	return err
 }
 
@@ -58,7 +66,7 @@ func program(names ...string) string {
 	return ""
 }
 
-// hosts names the end that a packet is from.
+// from names the end that a packet is from.
 func from(c *capture.Crossing) string {
 	if c.Up {
 		return lab.Client.String()
@@ -249,7 +257,7 @@ func browsed(ctx context.Context, d *Document, browser string) error {
 	}, func(s *Scene, x *crossed) {
 		callers := x.callers()
 		if len(served.Heard) == 0 {
-			x.err = fmt.Errorf("the browser asked for nothing within %v", browsing)
+			x.err = errSilent
 			return
 		}
 		var lines []string
