@@ -401,7 +401,7 @@ func tenStates(ctx context.Context, d *Document) error {
 	}
 	last := scenes[len(scenes)-1]
 	last.say(Figure{"states", int64(len(names)), "states"}, "In these two calls the kernel named %d states. RFC 9293 §3.3.2 lists eleven: the eleventh, CLOSED, is that of no connection at all, and %d of the sockets ended as just that.", len(names), vanished)
-	c.found(last, len(names) == 10, "CLOSED is left out, which no socket is ever in", "%d states were named", len(names))
+	c.found(last, len(names) == 10, "CLOSED is left out, in which there is no connection", "%d states were named", len(names))
 	c.found(last, len(names)+min(vanished, 1) == 10, "CLOSED is counted, as RFC 9293 does", "%d with that of no socket", len(names)+min(vanished, 1))
 	equal(last, "states that the kernel named", 10, len(names))
 	last.check("sockets that ended in no state", "some", fmt.Sprint(vanished), vanished > 0)
