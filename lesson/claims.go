@@ -308,12 +308,11 @@ func lifetime(ctx context.Context, d *Document) error {
 // shortConnections: "a short connection costs time and bandwidth".
 func shortConnections(ctx context.Context, d *Document) error {
 	c := d.claim("A short connection costs time and bandwidth.", "a connection for each question takes a tenth more time and a tenth more bytes, or more, than one for all")
-	const questions = 5
 	type bill struct {
 		time           time.Duration
 		packets, bytes int
 	}
-	consult := func(title, when, words string, answer int, law func(s *Scene, long, short bill)) error {
+	consult := func(title, when, words string, questions, answer int, law func(s *Scene, long, short bill)) error {
 		var asking [2]Done
 		calls := [2]int{1, questions}
 		return play(ctx, d, title, each(words), capture.Framing{}, func(s *stage) {
@@ -350,7 +349,8 @@ func shortConnections(ctx context.Context, d *Document) error {
 			s.abridge(mostDrawn)
 		})
 	}
-	err := consult("Long or short? Small answers from afar", "little is said, to somebody far away (a round trip of 50 ms)", "delay 25ms", firstWords, func(s *Scene, long, short bill) {
+	const questions, many = 5, 50 // many: where each takes no time, chance is to be a small part
+	err := consult("Long or short? Small answers from afar", "little is said, to somebody far away (a round trip of 50 ms)", "delay 25ms", questions, firstWords, func(s *Scene, long, short bill) {
 		// Each question takes a round trip, and each connection another.
 		const round = 2 * delay
 		s.check("one connection takes a round trip more than its questions", ms((questions+1)*round)+" or more", ms(long.time), long.time >= (questions+1)*round)
@@ -362,7 +362,7 @@ func shortConnections(ctx context.Context, d *Document) error {
 	if err != nil {
 		return err
 	}
-	err = consult("Long or short? Small answers from next door", "little is said, to somebody near (no delay)", "", firstWords, func(s *Scene, long, short bill) {
+	err = consult("Long or short? Small answers from next door", "little is said, to somebody near (no delay)", "", many, firstWords, func(s *Scene, long, short bill) {
 		s.check("short connections take more packets", fmt.Sprintf("over %d", long.packets), fmt.Sprint(short.packets), short.packets > long.packets)
 		s.check("and more bytes", fmt.Sprintf("over %d", long.bytes), fmt.Sprint(short.bytes), short.bytes > long.bytes)
 	})
@@ -370,7 +370,7 @@ func shortConnections(ctx context.Context, d *Document) error {
 		return err
 	}
 	const big = 200_000
-	return consult("Long or short? Big answers from afar", "much is said (200 kB each)", "delay 25ms", big, func(s *Scene, long, short bill) {
+	return consult("Long or short? Big answers from afar", "much is said (200 kB each)", "delay 25ms", questions, big, func(s *Scene, long, short bill) {
 		s.check("all answers cross, and more", fmt.Sprintf("over %d bytes", questions*big), fmt.Sprint(min(long.bytes, short.bytes)), min(long.bytes, short.bytes) > questions*big)
 		s.check("a connection each takes two round trips a question, or more", ms(2*questions*2*delay)+" or more", ms(short.time), short.time >= 2*questions*2*delay)
 	})
