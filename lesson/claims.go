@@ -270,7 +270,7 @@ func hardlyLoses(ctx context.Context, d *Document) error {
 // lifetime: "MSL is 1–2 minutes".
 func lifetime(ctx context.Context, d *Document) error {
 	c := d.claim("The maximum segment lifetime (MSL) is 1 to 2 minutes.", "the time that a socket stays in TIME_WAIT, which is to be 2 MSL, is 2 to 4 minutes")
-	const watched = 3 * time.Second
+	const watched = 2 * time.Second
 	var closed, first, last Done
 	return play(ctx, d, "How long is 2 MSL? The kernel's own timer", each("delay 25ms"), capture.Framing{}, func(s *stage) {
 		client, server := s.connected()
