@@ -122,7 +122,7 @@ func quicklyAtFirst(ctx context.Context, d *Document) error {
 		first, last := times[0], times[messages-1]
 		s.say(Figure{"quick", int64(quick), "messages"}, "Nobody reads at the server, and its kernel confirms by its own rule. The first %d messages, one every %s, were confirmed at once (the first after %s): a sender that has just begun is not to wait.",
 			quick, ms(apart), ms(first))
-		s.say(took("slow", last), "From then on it waited each time for something to put the confirmation on, and gave up after 40 ms and a tick of its clock (the last: %s). RFC 9293 §3.8.6.3 allows half a second.", ms(last))
+		s.say(took("slow", last), "From then on it waited each time for something to put the confirmation on, and gave up after 40 ms and a tick of its clock (the last: %s). RFC 9293 §3.8.6.3: it MUST be less than half a second.", ms(last))
 
 		s.between("the first is confirmed at once", 0, punctual, first)
 		s.between("the last after 40 ms", heldBack, heldBackAtMost, last)
@@ -237,6 +237,7 @@ type asked struct {
 	exchange, pause time.Duration // medians: until the answer came; between a question's first piece and its last
 	early           int           // questions whose last piece left before the first was confirmed
 	packets         int           // of an exchange
+	questions       int           // that were looked at
 }
 
 // question asks some questions in so many pieces each and looks at those behind the
@@ -259,7 +260,7 @@ func question(ctx context.Context, d *Document, title string, pieces int, gather
 			s.fail(fmt.Errorf("the server: %s", attended.Errno))
 		}
 	}, func(s *Scene, x *crossed) {
-		var a asked
+		a := asked{questions: questions - known}
 		var exchanges, pauses []time.Duration
 		for i := known; i < questions; i++ {
 			first, answer := x.data(true, i*pieces), x.data(false, i)
@@ -303,7 +304,7 @@ func nagle(ctx context.Context, d *Document) error {
 		s.say(took("exchange", a.exchange), "With the option TCP_NODELAY each piece leaves when it is said (%s after the first), and the answer comes after %s: one round trip.", ms(a.pause), ms(a.exchange))
 		s.say(packets("packets", a.packets), "An exchange takes %d packets.", a.packets)
 
-		s.timed("all second pieces leave before the first is confirmed", "4", fmt.Sprint(a.early), a.early == 4)
+		s.timed("all second pieces leave before the first is confirmed", fmt.Sprint(a.questions), fmt.Sprint(a.early), a.early == a.questions)
 		s.between("the answer takes a round trip", round, round+2*punctual, a.exchange)
 	})
 	if err != nil {

@@ -31,7 +31,6 @@ func faster(ctx context.Context, d *Document) error {
 	if err := fasterOnClean(ctx, d, c); err != nil {
 		return err
 	}
-	var letters *telling
 	letters, err := tell(ctx, d, "udp", "Faster? One of 20 letters is lost", toldLost, func(s *Scene, _ *crossed, t *telling) {
 		slowest := t.slowest()
 		s.say(took("slowest", slowest), "Of the letters that came the slowest took %s; one never came.", ms(slowest))

@@ -70,7 +70,7 @@ func (d *Document) Markdown(w io.Writer, drawing func(scene int) string) error {
 	for i, s := range d.Scenes {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", s.Title, s.path())
 		for _, x := range s.Steps {
-			fmt.Fprintf(&b, "- %s\n", x.Text)
+			fmt.Fprintf(&b, "- %s\n", strings.ReplaceAll(x.Text, "*", `\*`)) // a request's "*/*" is no emphasis
 		}
 		fmt.Fprintf(&b, "\n![The packets](%s)\n", drawing(i))
 		if s.Axis != "" {
