@@ -30,8 +30,8 @@ type Packet struct {
 type TCP struct {
 	Flags    Flags
 	Seq, Ack uint32
-	// RelSeq and RelAck count from the initial numbers of the two directions, or
-	// from the first that were seen; RelAck is 0 without the ACK flag.
+	// RelSeq and RelAck count from the initial numbers of the two directions. Where no
+	// SYN was seen, the first number that was is 1. RelAck is 0 without the ACK flag.
 	RelSeq, RelAck uint32
 	Window         uint16 // as in the header: not scaled
 	Options        []layers.TCPOption
@@ -131,8 +131,10 @@ func (d *decoder) decode(p *Packet) {
 // relate finds a segment's numbers from where they began.
 func (d *decoder) relate(p *Packet) {
 	t, f := p.TCP, p.flow()
-	if _, known := d.first[f]; !known || t.Flags&SYN != 0 {
+	if t.Flags&SYN != 0 {
 		d.first[f] = t.Seq
+	} else if _, known := d.first[f]; !known {
+		d.first[f] = t.Seq - 1 // its SYN would have had that
 	}
 	if t.Flags&ACK != 0 {
 		back := f.back()

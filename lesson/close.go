@@ -15,25 +15,25 @@ func closing(ctx context.Context, d *Document) error {
 			return err
 		}
 	}
-	seen := map[string]bool{}
-	for _, s := range d.Scenes {
-		for _, x := range s.States {
-			seen[x.State] = x.State != gone
-		}
-	}
-	var names []string
-	for name, listed := range seen {
-		if listed {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
 	last := d.Scenes[len(d.Scenes)-1]
 	// RFC 9293 §3.3.2 has eleven states; the eleventh, CLOSED, "is fictional
 	// because it represents the state when there is no TCB".
 	equal(last, "the states that the kernel named in this lesson",
-		"CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT, TIME_WAIT", strings.Join(names, ", "))
+		"CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT, TIME_WAIT", strings.Join(named(d.Scenes), ", "))
 	return nil
+}
+
+// named are the states that the kernel named in the scenes.
+func named(scenes []*Scene) (names []string) {
+	for _, s := range scenes {
+		for _, x := range s.States {
+			if x.State != gone && !slices.Contains(names, x.State) {
+				names = append(names, x.State)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 const (

@@ -18,7 +18,10 @@ type Document struct {
 	Tool   result.Tool `json:"tool"`
 	Name   string      `json:"name"`
 	Title  string      `json:"title"`
+	Claims []*Claim    `json:"claims,omitempty"` // that are tried in the scenes
 	Scenes []*Scene    `json:"scenes"`
+
+	options Options
 }
 
 // Scene is a part of a lesson: one conversation through one path.
@@ -30,6 +33,7 @@ type Scene struct {
 	Assertions []Assertion `json:"assertions"`
 	States     []State     `json:"states,omitempty"` // of both ends' sockets, in the order of time
 	Packets    []Packet    `json:"packets"`
+	Left       int         `json:"packets_left,omitempty"` // that are not among them
 
 	Ladder *capture.Ladder `json:"-"`
 	Axis   string          `json:"-"` // a drawing in text beside the ladder
@@ -129,6 +133,18 @@ func (s *Scene) crosses(what string, c *capture.Crossing) {
 // answers asserts that a packet is answered at once by a host that has it.
 func (s *Scene) answers(what string, c, answer *capture.Crossing) {
 	s.between(what, 0, punctual, since(arrived(c), sent(answer)))
+}
+
+// mostDrawn is how many packets of a scene are shown whose number says more than each
+// of them.
+const mostDrawn = 40
+
+// abridge leaves out the packets behind the first so many.
+func (s *Scene) abridge(most int) {
+	if over := len(s.Packets) - most; over > 0 {
+		s.Packets, s.Left = s.Packets[:most], over
+		s.Ladder.Rungs, s.Ladder.Left = s.Ladder.Rungs[:most], over
+	}
 }
 
 // took is a figure that is a time.

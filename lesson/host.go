@@ -55,17 +55,25 @@ func hostMain() int {
 
 // Order is what a host is to do, as net/rpc carries it.
 type Order struct {
-	Proto    string // of a socket to be opened: "tcp" or "udp"
-	Port     uint16 // that it is bound to
-	Family   family // of IP
-	TTL      int    // of what it sends, of IPv6 the hop limit; 0: the system's
-	Node     int    // of the chain, that it is in; 0: the host's own
-	Socket   int    // that something is done with
-	To       netip.AddrPort
-	N        int // bytes; of Listen the backlog; of Speak and Hear messages of Size bytes
-	Size     int
-	Every    time.Duration // between two messages
-	Patience time.Duration // 0: patience
+	Proto  string // of a socket to be opened: "tcp" or "udp"
+	Port   uint16 // that it is bound to
+	Family family // of IP
+	TTL    int    // of what it sends, of IPv6 the hop limit; 0: the system's
+	Node   int    // of the chain, that it is in; 0: the host's own
+	Socket int    // that something is done with
+	To     netip.AddrPort
+	N      int // bytes; of Listen the backlog; of Speak and Hear messages of Size bytes
+	Size   int
+	Every  time.Duration // between two messages
+	Pieces int           // that a question is sent in; 0: one
+	Answer int           // bytes of an answer
+	Calls  int           // that are made or taken
+	// Level and Option are a socket's option, which is set to N.
+	Level, Option int
+	Text          string        // that is waited for
+	Args          []string      // of a program
+	Keep          bool          // a connection, for more
+	Patience      time.Duration // 0: patience
 	// Certificate is what an encrypted transport's client is to trust (DER).
 	Certificate []byte
 }
@@ -81,6 +89,8 @@ type Done struct {
 	States       []State
 	Certificate  []byte // of a listener's
 	Resumed      bool   // a connection has resumed the session of another
+	Heard        []Request
+	Text         string // what came of it, in words
 }
 
 // patience bounds how long a host waits for anything.
@@ -94,6 +104,7 @@ type host struct {
 	watch   *watch
 	nodes   []netns.NsHandle // of the chain, this host's own first
 	secure  secured
+	web     web
 }
 
 func now() int64 {
@@ -218,20 +229,22 @@ func (h *host) Listen(o Order, d *Done) error {
 
 // Connect connects a socket and waits until it is connected.
 func (h *host) Connect(o Order, d *Done) error {
-	return h.with(&o, d, func(fd int) error {
-		err := unix.Connect(fd, sockaddr(o.To))
-		if !errors.Is(err, unix.EINPROGRESS) {
-			return err
-		}
-		if err := await(fd, unix.POLLOUT, &o); err != nil {
-			return err
-		}
-		n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-		if err == nil && n != 0 {
-			err = syscall.Errno(n)
-		}
+	return h.with(&o, d, func(fd int) error { return connect(fd, &o) })
+}
+
+func connect(fd int, o *Order) error {
+	err := unix.Connect(fd, sockaddr(o.To))
+	if !errors.Is(err, unix.EINPROGRESS) {
 		return err
-	})
+	}
+	if err := await(fd, unix.POLLOUT, o); err != nil {
+		return err
+	}
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && n != 0 {
+		err = syscall.Errno(n)
+	}
+	return err
 }
 
 // Accept takes a connection from those who connect.

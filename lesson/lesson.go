@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"netcmp/netem"
@@ -30,7 +31,10 @@ func Lessons() []Lesson {
 		{"empty-send", "Nothing said is nothing; a letter of nothing is a letter", emptySend},
 		{"close", "A call is ended twice, once by each side", closing},
 		{"letter-and-call", "One message is lost: in a call all wait for it, of letters one is missing", letterAndCall},
+		{"acks", "Every word of a call is confirmed, no letter is", acknowledged},
 		{"ttl", "Every packet has a number of routers to live", timeToLive},
+		{"http", "What a browser says to a server that only knows sockets", overHTTP},
+		{"claims", "What is said of TCP and UDP, tried", claimsChecked},
 	}
 }
 
@@ -46,10 +50,16 @@ func Find(name string) (Lesson, error) {
 	return Lesson{}, fmt.Errorf("%w: %q; known: %s", ErrUnknown, name, strings.Join(known, ", "))
 }
 
+// Options are what may be asked for beside a lesson.
+type Options struct {
+	// Pcap gets all packets as pcapng, a section for each scene; nil: none.
+	Pcap io.Writer
+}
+
 // Run plays the lesson in a lab of its own, or, where it needs several, in one
 // after the other.
-func (l Lesson) Run(ctx context.Context) (*Document, error) {
-	d := &Document{Schema: Schema, Name: l.Name, Title: l.Title}
+func (l Lesson) Run(ctx context.Context, o Options) (*Document, error) {
+	d := &Document{Schema: Schema, Name: l.Name, Title: l.Title, options: o}
 	if err := l.play(ctx, d); err != nil {
 		return nil, fmt.Errorf("lesson %s: %w", l.Name, err)
 	}

@@ -1,9 +1,11 @@
 package lesson
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -26,7 +28,8 @@ func TestLessons(t *testing.T) {
 		t.Run(l.Name, func(t *testing.T) {
 			began := time.Now()
 			lateness := vigil()
-			d, err := l.Run(t.Context())
+			var pcap bytes.Buffer
+			d, err := l.Run(t.Context(), Options{Pcap: &pcap})
 			late := lateness()
 			if errors.Is(err, lab.ErrUnsupported) {
 				t.Skip(err)
@@ -45,10 +48,12 @@ func TestLessons(t *testing.T) {
 				}
 				t.Errorf("%s: expected %s, measured %s", a.Name, a.Expected, a.Measured)
 			}
-			if took := time.Since(began); took > 30*time.Second {
+			// The race detector, whose run is a short one, starts a lab's programs slowly.
+			if took := time.Since(began); took > 30*time.Second && !testing.Short() {
 				t.Errorf("it took %v", took)
 			}
 			whole(t, d)
+			sharkAgrees(t, d, pcap.Bytes())
 		})
 	}
 }
@@ -110,6 +115,58 @@ func whole(t *testing.T, d *Document) {
 	}
 }
 
+// A verdict follows from the findings alone: what held under every condition holds,
+// what held under none does not, and of the rest it is said when.
+func TestVerdict(t *testing.T) {
+	s := &Scene{Title: "a scene"}
+	for n := range 1 << 3 {
+		c := &Claim{}
+		var when []string
+		for i := range 3 {
+			condition := fmt.Sprintf("condition %d", i)
+			if n>>i&1 == 1 {
+				when = append(when, condition)
+			}
+			c.found(s, n>>i&1 == 1, condition, "%d", i)
+		}
+		want := HoldsWhen + " " + strings.Join(when, ", or ")
+		switch len(when) {
+		case 0:
+			want = DoesNotHold
+		case 3:
+			want = Holds
+		}
+		if c.String() != want || len(c.Findings) != 3 || c.Findings[2].Measured != "2" {
+			t.Errorf("%03b: %q, want %q", n, c, want)
+		}
+	}
+}
+
+// A claim is shown in every form: what it means, the verdict, and what that stands on.
+func TestClaimsAreShown(t *testing.T) {
+	s := &Scene{Title: "A scene", Ladder: capture.NewLadder("", nil, 0)}
+	d := &Document{Name: "a-lesson", Scenes: []*Scene{s}}
+	c := d.claim("Hens have teeth.", "a tooth is found")
+	c.found(s, false, "they are young", "%d teeth", 0)
+	c.found(s, true, "they are old", "%d teeth", 7)
+	for form, write := range map[string]func(io.Writer) error{
+		"text":     func(w io.Writer) error { return d.Text(w, 0) },
+		"markdown": func(w io.Writer) error { return d.Markdown(w, func(int) string { return "a.svg" }) },
+		"HTML":     d.HTML,
+		"JSON":     func(w io.Writer) error { return json.NewEncoder(w).Encode(d) },
+	} {
+		var b strings.Builder
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"Hens have teeth.", "a tooth is found", "holds when", "they are young", "0 teeth", "they are old", "7 teeth"} {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("%s does not say %q:\n%s", form, want, b.String())
+			}
+		}
+	}
+}
+
 func TestUnknownLesson(t *testing.T) {
 	_, err := Find("shake")
 	if !errors.Is(err, ErrUnknown) {
@@ -134,7 +191,7 @@ func TestInterruptedLesson(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	d, err := l.Run(ctx)
+	d, err := l.Run(ctx, Options{})
 	if errors.Is(err, lab.ErrUnsupported) {
 		t.Skip(err)
 	}

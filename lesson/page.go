@@ -26,8 +26,9 @@ type pageState struct{ At, Socket, State, With string }
 func (d *Document) HTML(w io.Writer) error {
 	page := struct {
 		Title  string
+		Claims []*Claim
 		Scenes []pageScene
-	}{Title: d.Title}
+	}{Title: d.Title, Claims: d.Claims}
 	for _, s := range d.Scenes {
 		x := pageScene{Scene: s, Path: s.path()}
 		var b strings.Builder
@@ -56,10 +57,20 @@ func (d *Document) Markdown(w io.Writer, drawing func(scene int) string) error {
 	var b strings.Builder
 	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 	fmt.Fprintf(&b, "# %s\n\nMade by `netcmp lesson %s`, which plays it anew.\n", d.Title, d.Name)
+	if len(d.Claims) > 0 {
+		b.WriteString("\n| claim | verdict | when | measured | |\n|---|---|---|---|---|\n")
+		for _, c := range d.Claims {
+			sentence, verdict := fmt.Sprintf("**%s** That is: %s.", c.Claim, c.Means), fmt.Sprintf("**%s**", c)
+			for _, f := range c.Findings {
+				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell(sentence), cell(verdict), cell(f.When), cell(f.Measured), f.answer())
+				sentence, verdict = "", "" // they stand in the first of the rows
+			}
+		}
+	}
 	for i, s := range d.Scenes {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", s.Title, s.path())
 		for _, x := range s.Steps {
-			fmt.Fprintf(&b, "- %s\n", x.Text)
+			fmt.Fprintf(&b, "- %s\n", strings.ReplaceAll(x.Text, "*", `\*`)) // a request's "*/*" is no emphasis
 		}
 		fmt.Fprintf(&b, "\n![The packets](%s)\n", drawing(i))
 		if s.Axis != "" {

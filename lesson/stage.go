@@ -45,7 +45,9 @@ func play(ctx context.Context, d *Document, title string, p netem.Path, f captur
 		return err
 	}
 	defer l.Close()
-	x, err := capture.Start(ctx, l, capture.Config{Keep: mostPackets, Messages: f})
+	x, err := capture.Start(ctx, l, capture.Config{
+		Keep: mostPackets, Messages: f, Pcap: d.options.Pcap, Application: "netcmp lesson " + d.Name,
+	})
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,14 @@ func (d *Document) Text(w io.Writer, width int) error {
 	width = max(width, narrowest)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", d.Name, d.Title)
+	for _, c := range d.Claims {
+		b.WriteByte('\n')
+		fold(&b, fmt.Sprintf("“%s” %s", c.Claim, c), " ▪ ", width)
+		fold(&b, "That is: "+c.Means+".", "   ", width)
+		for _, f := range c.Findings {
+			fold(&b, f.String(), "   · ", width)
+		}
+	}
 	for i, s := range d.Scenes {
 		fmt.Fprintf(&b, "\n%d. %s\n   %s\n\n", i+1, s.Title, s.path())
 		for _, x := range s.Steps {
@@ -55,6 +63,9 @@ func (d *Document) Text(w io.Writer, width int) error {
 
 // path says what the scene's path does.
 func (s *Scene) path() string {
+	if s.Up == "" && s.Down == "" {
+		return "the path: nothing happens on it"
+	}
 	if s.Up == s.Down {
 		return "the path: " + s.Up + " each way"
 	}

@@ -43,6 +43,7 @@ func lessonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "json", Usage: "print one JSON document (" + lesson.Schema + ") and nothing else"},
 		&cli.StringFlag{Name: "html", Usage: "write the lesson as one page to `FILE`, too"},
+		&cli.StringFlag{Name: "pcap", Usage: "write its packets to `FILE`, too (pcapng, a section for each scene: Wireshark, tshark)"},
 		&cli.StringFlag{Name: "markdown", Usage: "write it as NAME.md with its drawings into `DIR`, too"},
 	}
 }
@@ -94,7 +95,18 @@ func (p *program) lesson(c *cli.Context, l lesson.Lesson) error {
 			return usagef("--%s needs a name, and it is empty", flag)
 		}
 	}
-	d, err := l.Run(c.Context)
+	pcap, err := openPcap(given(c, "pcap"))
+	if err != nil {
+		return err
+	}
+	var o lesson.Options
+	if pcap != nil {
+		o.Pcap = pcap
+	}
+	d, err := l.Run(c.Context, o)
+	if pcap != nil {
+		err = errors.Join(err, pcap.Close())
+	}
 	if c.Context.Err() != nil {
 		return exitError{exitInterrupted, errors.New("interrupted: a lesson that was not played to its end says nothing")}
 	}

@@ -15,7 +15,7 @@ import (
 func TestLesson(t *testing.T) {
 	dir := t.TempDir()
 	page := filepath.Join(dir, "page.html")
-	code, out, errs := in(t, "lesson", "--json", "empty-send", "--html", page, "--markdown", dir)
+	code, out, errs := in(t, "lesson", "--json", "empty-send", "--html", page, "--markdown", dir, "--pcap", filepath.Join(dir, "lesson.pcapng"))
 	if code != exitDone {
 		t.Fatal(code, errs)
 	}
@@ -25,6 +25,7 @@ func TestLesson(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"page.html": "<svg", "empty-send.md": "](empty-send-1.svg)", "empty-send-1.svg": "SYN",
+		"lesson.pcapng": "\n\r\r\n", // the mark of a section (draft-ietf-opsawg-pcapng §4.1)
 	} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !strings.Contains(string(b), want) {
 			t.Errorf("%s has no %q: %v", name, want, err)
