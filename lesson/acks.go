@@ -138,9 +138,7 @@ func confirmationLost(ctx context.Context, d *Document) error {
 	p := path("delay 25ms", "delay 25ms loss list 4,5")
 	return play(ctx, d, "A confirmation is lost, and nobody misses it", p, capture.Framing{Proto: "tcp", Size: firstWords}, func(s *stage) {
 		client, server := s.connected()
-		heard := s.server.begin("Hear", Order{Proto: "tcp", Socket: server, N: messages, Size: firstWords})
-		s.client.do("Speak", Order{Socket: client, N: messages, Size: firstWords, Every: toldPace})
-		hear = heard()
+		_, hear = s.sayAll(client, server, Order{Proto: "tcp", N: messages, Size: firstWords, Every: toldPace})
 		s.wait(slowly)
 	}, func(s *Scene, x *crossed) {
 		var missing []*capture.Crossing
@@ -274,9 +272,7 @@ func question(ctx context.Context, d *Document, title string, pieces int, gather
 				a.packets = x.before(x.data(true, (i+1)*pieces)) - x.before(first)
 			}
 		}
-		slices.Sort(exchanges)
-		slices.Sort(pauses)
-		a.exchange, a.pause = exchanges[len(exchanges)/2], pauses[len(pauses)/2]
+		a.exchange, a.pause = median(exchanges), median(pauses)
 		equal(s, "answers", questions, x.count(func(c *capture.Crossing) bool { return !c.Up && carries(c) }))
 		draw(s, x, a)
 	})
@@ -320,7 +316,7 @@ func nagle(ctx context.Context, d *Document) error {
 }
 
 // cost is what crossed the lab for some messages.
-type cost struct{ packets, bytes, bare, bareBytes, read int }
+type cost struct{ packets, bytes, bare, bareBytes int }
 
 // costs counts.
 func (x *crossed) costs() (c cost) {
@@ -341,25 +337,15 @@ func confirmationsCost(ctx context.Context, d *Document) error {
 	tell := func(proto, title string, draw func(*Scene, cost)) error {
 		var hear Done
 		return play(ctx, d, title, each("delay 25ms"), capture.Framing{Proto: proto, Size: toldSize}, func(s *stage) {
-			var client, server int
-			if proto == "tcp" {
-				client, server = s.connected()
-			} else {
-				server, client = s.server.open("udp", port), s.client.open("udp", 0)
-				s.client.do("Connect", Order{Socket: client, To: toServer})
-			}
-			heard := s.server.begin("Hear", Order{Proto: proto, Socket: server, N: told, Size: toldSize})
-			s.client.do("Speak", Order{Socket: client, N: told, Size: toldSize, Every: toldPace})
-			hear = heard()
+			client, server := s.pair(proto)
+			_, hear = s.sayAll(client, server, Order{Proto: proto, N: told, Size: toldSize, Every: toldPace})
 			s.client.do("Close", Order{Socket: client})
 			s.wait(slowly)
 			s.server.do("Close", Order{Socket: server})
 			s.wait(slowly)
 		}, func(s *Scene, x *crossed) {
-			c := x.costs()
-			c.read = hear.N
 			equal(s, "bytes that are read", told*toldSize, hear.N)
-			draw(s, c)
+			draw(s, x.costs())
 		})
 	}
 	var call cost

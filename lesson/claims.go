@@ -3,7 +3,6 @@ package lesson
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -68,11 +67,7 @@ func halves(from, to []int64) time.Duration {
 			all = append(all, since(from[i], to[i]))
 		}
 	}
-	if len(all) == 0 {
-		return 0
-	}
-	slices.Sort(all)
-	return all[len(all)/2]
+	return median(all)
 }
 
 // fasterOnClean is a call and letters through the same path, which loses nothing.
@@ -133,9 +128,7 @@ func someLost(ctx context.Context, d *Document, c *Claim) error {
 	p := path("delay 25ms loss list 6,11,16", "delay 25ms loss list 3,4")
 	return play(ctx, d, "Stable? Packets are lost in both directions", p, capture.Framing{Proto: "tcp", Size: toldSize}, func(s *stage) {
 		client, server := s.connected()
-		heard := s.server.begin("Hear", Order{Proto: "tcp", Socket: server, N: told, Size: toldSize})
-		s.client.do("Speak", Order{Socket: client, N: told, Size: toldSize, Every: toldPace})
-		hear = heard()
+		_, hear = s.sayAll(client, server, Order{Proto: "tcp", N: told, Size: toldSize, Every: toldPace})
 		s.wait(slowly)
 	}, func(s *Scene, x *crossed) {
 		read, disorder := 0, 0
@@ -210,20 +203,18 @@ func hardlyLoses(ctx context.Context, d *Document) error {
 	lose := func(title, when string, p string, every time.Duration, buffer int, law func(s *Scene, sent, arrived, read int)) error {
 		var hear Done
 		return play(ctx, d, title, path(p, "delay 25ms"), capture.Framing{Proto: "udp", Size: toldSize}, func(s *stage) {
-			server, client := s.server.open("udp", port), s.client.open("udp", 0)
-			s.client.do("Connect", Order{Socket: client, To: toServer})
-			order := Order{Proto: "udp", Socket: server, N: letters, Size: toldSize, Patience: silence}
-			speak := func() { s.client.do("Speak", Order{Socket: client, N: letters, Size: toldSize, Every: every}) }
+			client, server := s.pair("udp")
+			o := Order{Proto: "udp", N: letters, Size: toldSize, Every: every, Patience: silence}
 			if buffer == 0 {
-				heard := s.server.begin("Hear", order)
-				speak()
-				hear = heard()
-			} else {
-				s.server.do("Set", Order{Socket: server, Level: unix.SOL_SOCKET, Option: unix.SO_RCVBUF, N: buffer})
-				speak()
-				s.wait(silence)
-				hear = s.server.try("Hear", order)
+				_, hear = s.sayAll(client, server, o)
+				return
 			}
+			s.server.do("Set", Order{Socket: server, Level: unix.SOL_SOCKET, Option: unix.SO_RCVBUF, N: buffer})
+			o.Socket = client
+			s.client.do("Speak", o)
+			s.wait(silence)
+			o.Socket = server
+			hear = s.server.try("Hear", o)
 		}, func(s *Scene, x *crossed) {
 			came := x.count(func(c *capture.Crossing) bool { return !c.Lost() })
 			read := 0

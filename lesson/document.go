@@ -2,6 +2,7 @@ package lesson
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -145,6 +146,15 @@ func (s *Scene) abridge(most int) {
 		s.Packets, s.Left = s.Packets[:most], over
 		s.Ladder.Rungs, s.Ladder.Left = s.Ladder.Rungs[:most], over
 	}
+}
+
+// median is the middle of some times, the later of two; of none it is 0.
+func median(all []time.Duration) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
 }
 
 // took is a figure that is a time.

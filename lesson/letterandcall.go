@@ -3,7 +3,6 @@ package lesson
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,18 +48,8 @@ func tell(ctx context.Context, d *Document, proto, title string, lost int, draw 
 	t := &telling{proto: proto}
 	p := path(fmt.Sprintf("delay 25ms loss list %d", lost), "delay 25ms")
 	err := play(ctx, d, title, p, capture.Framing{Proto: proto, Size: toldSize}, func(s *stage) {
-		var client, server int
-		if proto == "tcp" {
-			client, server = s.connected()
-		} else {
-			server, client = s.server.open("udp", port), s.client.open("udp", 0)
-			s.client.do("Connect", Order{Socket: client, To: toServer})
-		}
-		heard := s.server.begin("Hear", Order{Proto: proto, Socket: server, N: told, Size: toldSize, Patience: silence + told*toldPace})
-		speak = s.client.do("Speak", Order{Socket: client, N: told, Size: toldSize, Every: toldPace})
-		if hear = heard(); hear.Errno != "" && hear.Errno != "EAGAIN" {
-			s.fail(fmt.Errorf("the server: %s", hear.Errno))
-		}
+		client, server := s.pair(proto)
+		speak, hear = s.sayAll(client, server, Order{Proto: proto, N: told, Size: toldSize, Every: toldPace, Patience: silence + told*toldPace})
 	}, func(s *Scene, x *crossed) {
 		if len(speak.Times) != told || len(hear.Times) != told {
 			x.err = fmt.Errorf("%d messages were sent and %d were waited for, and not %d", len(speak.Times), len(hear.Times), told)
@@ -117,8 +106,7 @@ func (t *telling) median() time.Duration {
 			all = append(all, t.delay(i))
 		}
 	}
-	slices.Sort(all)
-	return all[len(all)/2]
+	return median(all)
 }
 
 // worst is the message that is farthest from what it is to be, of those that were

@@ -179,6 +179,29 @@ func (s *stage) connected() (client, server int) {
 	return client, s.server.do("Accept", Order{Socket: listener}).Socket
 }
 
+// pair gives both ends of a call (tcp), or of letters (udp).
+func (s *stage) pair(proto string) (client, server int) {
+	if proto == "tcp" {
+		return s.connected()
+	}
+	server, client = s.server.open(proto, port), s.client.open(proto, 0)
+	s.client.do("Connect", Order{Socket: client, To: toServer})
+	return client, server
+}
+
+// sayAll has the client say messages while the server hears them, until all have come
+// or nothing does for as long as it has patience.
+func (s *stage) sayAll(client, server int, o Order) (speak, hear Done) {
+	o.Socket = server
+	heard := s.server.begin("Hear", o)
+	o.Socket = client
+	speak = s.client.do("Speak", o)
+	if hear = heard(); hear.Errno != "" && hear.Errno != "EAGAIN" {
+		s.fail(fmt.Errorf("%v: Hear: %s", s.server.host, hear.Errno))
+	}
+	return speak, hear
+}
+
 // listening is a socket of the server's that waits for connections.
 func (s *stage) listening(backlog int) int {
 	listener := s.server.open("tcp", port)
