@@ -241,6 +241,10 @@ func (e *end) received(r, other *EndReport, used counters, final bool) {
 		r.Sent.raise(m.Delivery.Sent)
 	}
 	r.Received = &m
+	if n := r.Stats.TrainsDropped; n > 0 && r.ReceiverDropped != nil {
+		after := max(m.Delivery.Sent-e.receiver.progress().Highest-1, 0)
+		*r.ReceiverDropped += min(after, n*transport.TrainMax)
+	}
 	r.Foreign = e.receiver.foreign.Load()
 	if first := e.receiver.first.Load(); first > 0 {
 		r.FirstNS = &first

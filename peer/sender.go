@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	batchMessages = 64      // at most so many are handed over together
+	batchMessages = 256     // at most so many are handed over together
 	batchBytes    = 1 << 18 // and so many bytes, if they are more than one
 	// blockedAfter tells a transport that did not take messages from a
 	// sender that was late: a hand-over that lasts longer.

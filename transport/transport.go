@@ -139,7 +139,11 @@ type Conn interface {
 type Stats struct {
 	Congestion      string // as read back from the socket; "" where there is none
 	ReceiverDropped *int64 // datagrams that the socket's own buffer or checksum refused; null where there is none
-	Strays          *int64 // datagrams of strangers or of other sessions, thrown away; null where there are none
+	// TrainsDropped are of a receiver that takes trains of messages whole: those
+	// that it dropped since the last message came, each of 1 to TrainMax messages,
+	// which are not in ReceiverDropped.
+	TrainsDropped int64
+	Strays        *int64 // datagrams of strangers or of other sessions, thrown away; null where there are none
 	// Refused counts the times that the path answered with an ICMP error, such
 	// as that nobody listens at the port: what the socket told of, which is a
 	// part of all. Null where that ends the connection.
@@ -165,6 +169,9 @@ type Stats struct {
 	// messages into packets of its own; null for all others.
 	Carriage *Carriage
 }
+
+// TrainMax is how many messages a train has at the most.
+const TrainMax = 64
 
 // Carriage counts messages and the packets that carried them, of which one may
 // carry several.
