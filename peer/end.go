@@ -29,6 +29,7 @@ type endConfig struct {
 type end struct {
 	endConfig
 	sender   *sender
+	turns    *turns // of the sender, where it waits for each answer; or nil
 	receiver *receiver
 	echo     *echo
 	before   counters
@@ -54,6 +55,10 @@ func newEnd(c endConfig) *end {
 	switch {
 	case asks && c.client:
 		e.receiver = e.newReceiver(message.Reply, 0) // replies carry the times of their requests
+		if c.spec.Plan.Saturate {
+			e.turns = newTurns(e.sender, e.spec.answerPatience(c.properties))
+			e.receiver.answered = e.turns.answered
+		}
 	case asks:
 		e.echo = newEcho(c.conn, c.session, e.numbers())
 	case c.spec.sends(!c.client):
@@ -88,6 +93,10 @@ func (e *end) run() {
 	if e.sender != nil {
 		go func() {
 			defer close(e.sent)
+			if e.turns != nil {
+				e.sentOut = e.turns.run(e.start)
+				return
+			}
 			e.sentOut = e.sender.run(e.start)
 		}()
 		go e.guard()

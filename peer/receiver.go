@@ -25,6 +25,8 @@ type receiver struct {
 	delta int64
 	start int64 // planned time of the first message, the sender's clock
 
+	answered func(number uint64) // told of the last message of each batch; may be nil
+
 	mu     sync.Mutex // over ledger
 	ledger *ledger.Ledger
 
@@ -61,6 +63,7 @@ func (r *receiver) run() {
 
 func (r *receiver) enter(batch []transport.Message) {
 	var foreign int64
+	latest, came := uint64(0), false
 	r.mu.Lock()
 	for i := range batch {
 		m := &batch[i]
@@ -73,6 +76,7 @@ func (r *receiver) enter(batch []transport.Message) {
 			foreign++
 			continue
 		default:
+			latest, came = h.Number, true
 			r.ledger.Arrive(h.Number, h.Planned, h.Sent, at, h.Length)
 			if r.first.Load() == 0 && r.ledger.Delivered() > 0 {
 				r.first.Store(max(at-r.start, 1))
@@ -87,6 +91,9 @@ func (r *receiver) enter(batch []transport.Message) {
 	r.mu.Unlock()
 	r.delivered.Store(delivered)
 	r.foreign.Add(foreign)
+	if came && r.answered != nil {
+		r.answered(latest)
+	}
 }
 
 func (r *receiver) progress() ledger.Progress {

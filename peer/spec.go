@@ -201,6 +201,14 @@ func (s Spec) early(p transport.Properties) bool {
 	return s.Resume && p.EarlyData && s.Direction == Up
 }
 
+// answerPatience is how long one who waits for each answer waits for one.
+func (s Spec) answerPatience(p transport.Properties) time.Duration {
+	if p.Reliable {
+		return s.Patience
+	}
+	return s.Quiet
+}
+
 // config is what the session asks of its transport.
 func (s Spec) config(session uint64) transport.Config {
 	return transport.Config{

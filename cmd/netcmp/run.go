@@ -41,7 +41,7 @@ func experimentFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "duration", Usage: "for how long, instead of --count or beside it", Category: messageCategory},
 		&cli.IntFlag{Name: "size", Value: workload.DefaultSize, Usage: "`BYTES` of a message, its header of 40 included", Category: messageCategory},
 		&cli.Float64Flag{Name: "rate-messages", Value: workload.DefaultRate, Usage: "messages a second", Category: messageCategory},
-		&cli.BoolFlag{Name: "saturate", Usage: "as fast as the transport takes them", Category: messageCategory},
+		&cli.BoolFlag{Name: "saturate", Usage: "as fast as the transport takes them; of requests the next leaves when the answer has come", Category: messageCategory},
 		&cli.StringFlag{Name: "arrival", Value: "constant", Usage: "constant, poisson or burst", Category: messageCategory},
 		&cli.IntFlag{Name: "burst", Value: workload.DefaultBurst, Usage: "messages in a burst", Category: messageCategory},
 		&cli.StringFlag{Name: "direction", Value: "up", Usage: "up (client to server), down or both", Category: messageCategory},
