@@ -28,7 +28,7 @@ func document(c Config, engine Engine, began processorTime, out *peer.Outcome, l
 			NetemUp: c.Path.Up.String(), NetemDown: c.Path.Down.String(), PathDefault: c.PathDefault,
 			Fate:    string(netem.FateByPacket),
 			Resume:  c.Spec.Resume,
-			NoDelay: !c.Spec.Nagle, SendBuffer: c.Spec.SendBuffer, ReceiveBuffer: c.Spec.ReceiveBuffer,
+			NoDelay: !c.Spec.Nagle, NoBatch: c.Spec.NoBatch, SendBuffer: c.Spec.SendBuffer, ReceiveBuffer: c.Spec.ReceiveBuffer,
 			Command: c.Command,
 		},
 		Link: link,

@@ -49,7 +49,7 @@ func newEnd(c endConfig) *end {
 	e.late, e.lapse = context.WithCancel(context.Background())
 	asks := c.spec.Pattern == RequestResponse
 	if c.spec.sends(c.client) {
-		e.sender = &sender{conn: c.conn, plan: c.spec.Plan, session: c.session, interval: c.spec.Interval, flow: c.properties.Handshake}
+		e.sender = &sender{conn: c.conn, plan: c.spec.Plan, session: c.session, interval: c.spec.Interval, single: c.spec.NoBatch, flow: c.properties.Handshake}
 		e.sent, e.guarded = make(chan struct{}), make(chan struct{})
 	}
 	switch {

@@ -38,6 +38,8 @@ type sender struct {
 	// flow says that the transport controls its flow and may hold a hand-over
 	// up; of one that does not, a long hand-over is the machine's lateness.
 	flow bool
+	// single has each message handed over by itself.
+	single bool
 
 	count   atomic.Int64 // messages sent so far
 	stopped atomic.Bool
@@ -70,6 +72,9 @@ func (s *sender) run(start int64) SendReport {
 	most := min(max(batchBytes/s.plan.Size, 1), batchMessages)
 	if !s.plan.Saturate && s.plan.Arrival != workload.Burst {
 		most = min(most, 16) // a paced sender that has fallen behind catches up in small steps
+	}
+	if s.single {
+		most = 1
 	}
 	arena := make([]byte, most*s.plan.Size)
 	message.Fill(arena, s.session)

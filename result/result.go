@@ -158,6 +158,7 @@ type Plan struct {
 	// clean; losses, counts and the timeline begin after it.
 	Resume        bool   `json:"resume"`
 	NoDelay       bool   `json:"no_delay"`
+	NoBatch       bool   `json:"no_batch"`       // a system call a message
 	SendBuffer    int    `json:"send_buffer"`    // asked for; 0: the system's default
 	ReceiveBuffer int    `json:"receive_buffer"` //
 	Command       string `json:"command"`        // the command line that makes this experiment again

@@ -24,6 +24,7 @@ type Conn struct {
 	raw     syscall.RawConn
 	local   netip.AddrPort
 	largest int
+	single  bool // each message is written by itself
 	// When the handshakes were done; of a connection that was dialled and is
 	// encrypted.
 	connected, secured int64
@@ -53,7 +54,7 @@ func newConn(tcp *net.TCPConn, s channel, c transport.Config, largest int) (*Con
 		_ = tcp.Close()
 		return nil, err
 	}
-	conn := &Conn{tcp: tcp, channel: s, raw: raw, local: addrPort(tcp.LocalAddr()), largest: largest}
+	conn := &Conn{tcp: tcp, channel: s, raw: raw, local: addrPort(tcp.LocalAddr()), largest: largest, single: c.NoBatch}
 	conn.reader.Largest = largest
 	conn.Stats() // a connection that breaks at once has told something of itself
 	return conn, nil

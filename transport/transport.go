@@ -37,7 +37,11 @@ type Config struct {
 	SendBuffer    int    // bytes; 0 is the transport's default
 	ReceiveBuffer int    // bytes; 0 is the transport's default
 	Bulk          bool   // the sender has always more to send
-	MaxMessage    int    // the largest message of the session, bytes; 0 is the transport's
+	// NoBatch has a transport that could move several messages by one system call
+	// move each by one of its own. Of a byte stream that is sending alone: a read
+	// takes what is there.
+	NoBatch    bool
+	MaxMessage int // the largest message of the session, bytes; 0 is the transport's
 	// Certificate is the server's (DER): a client of an encrypted transport trusts
 	// that one alone. Others leave it aside.
 	Certificate []byte

@@ -27,6 +27,7 @@ type Conn struct {
 	raw     syscall.RawConn
 	local   netip.AddrPort
 	largest int
+	most    int // messages that one system call hands over
 
 	sender   sender
 	receiver receiver
@@ -48,6 +49,10 @@ func newConn(udp *net.UDPConn, remote netip.AddrPort, config transport.Config, l
 	c := &Conn{
 		udp: udp, raw: raw, largest: largest,
 		receiver: receiver{peer: newPeer(remote), session: config.Session, largest: largest},
+		most:     sendMax,
+	}
+	if c.receiver.most = receiveMax; config.NoBatch {
+		c.most, c.receiver.most = 1, 1
 	}
 	// Connecting a socket that was bound to all addresses has given it one.
 	if e := raw.Control(func(fd uintptr) {
@@ -55,7 +60,7 @@ func newConn(udp *net.UDPConn, remote netip.AddrPort, config transport.Config, l
 		if sa, err = unix.Getsockname(int(fd)); err == nil {
 			c.local = concrete(sa, addrPort(udp.LocalAddr()))
 		}
-		if config.Bulk && remote.Addr().IsLoopback() && ask(int(fd)) {
+		if config.Bulk && !config.NoBatch && remote.Addr().IsLoopback() && ask(int(fd)) {
 			c.receiver.whole = new(wholeTrains)
 		}
 	}); e != nil {

@@ -34,6 +34,7 @@ type receiver struct {
 	peer    peer
 	session uint64 // 0: any
 	largest int
+	most    int          // datagrams that one call takes
 	whole   *wholeTrains // nil: the kernel cuts what comes as a train
 
 	// The call in progress, and what came of it.
@@ -51,7 +52,7 @@ type receiver struct {
 // open makes the slots, when they are first needed: an end that only sends has
 // none.
 func (r *receiver) open() {
-	size, count := max(slotMin, r.largest+1), receiveMax
+	size, count := max(slotMin, r.largest+1), r.most
 	if r.whole != nil {
 		size, count = trainSlot, trainSlots
 	}
@@ -104,7 +105,7 @@ func (c *Conn) Receive(batch []transport.Message) (int, error) {
 		if kept := c.unload(batch); kept > 0 {
 			return kept, nil
 		}
-		r.want = receiveMax
+		r.want = r.most
 		if r.whole != nil {
 			r.want = trainSlots
 		}

@@ -90,7 +90,7 @@ func (c *Conn) Send(batch [][]byte) (int, error) {
 		if c.closed.Load() {
 			return sent, transport.ErrClosed
 		}
-		todo := batch[sent:min(sent+sendMax, len(batch))]
+		todo := batch[sent:min(sent+c.most, len(batch))]
 		for i, m := range todo {
 			if len(m) > c.largest {
 				todo = todo[:i]

@@ -51,6 +51,7 @@ func experimentFlags() []cli.Flag {
 
 		&cli.StringFlag{Name: "congestion", Usage: "TCP's congestion control: cubic, reno, bbr … (the system's)", Category: transportCategory},
 		&cli.BoolFlag{Name: "no-delay", Value: true, Usage: "send small messages at once; false is Nagle's algorithm", Category: transportCategory},
+		&cli.BoolFlag{Name: "no-batch", Usage: "a system call for each message, at both ends (over a byte stream, at the sender)", Category: transportCategory},
 		&cli.BoolFlag{Name: "resume", Usage: "resume the TLS session of a connection made before, which is not measured: QUIC then sends at once (0-RTT), tls spares the certificate alone", Category: transportCategory},
 		&cli.IntFlag{Name: "send-buffer", Usage: "of the sockets, `BYTES`", Category: transportCategory},
 		&cli.IntFlag{Name: "receive-buffer", Usage: "of the sockets, `BYTES`", Category: transportCategory},
@@ -139,7 +140,7 @@ func specFrom(c *cli.Context, proto string, seed uint64) (s peer.Spec, err error
 		Proto: proto, Plan: plan,
 		Direction: peer.Direction(c.String("direction")), Pattern: peer.Pattern(c.String("pattern")),
 		Interval:   c.Duration("interval"),
-		Congestion: c.String("congestion"), Nagle: !c.Bool("no-delay"), Resume: c.Bool("resume"),
+		Congestion: c.String("congestion"), Nagle: !c.Bool("no-delay"), NoBatch: c.Bool("no-batch"), Resume: c.Bool("resume"),
 		SendBuffer: c.Int("send-buffer"), ReceiveBuffer: c.Int("receive-buffer"),
 		Messages: c.IsSet("records") || c.IsSet("html"),
 	}
