@@ -143,6 +143,7 @@ func (s *sender) run(start int64) SendReport {
 		out.PacingErrorNS = &result.Quantiles{
 			P50: pacing.ValueAtQuantile(50), P99: pacing.ValueAtQuantile(99), Max: pacing.Max(),
 		}
+		out.PacingErrorMeanNS = new(int64(pacing.Mean()))
 	}
 	return out
 }
