@@ -58,18 +58,9 @@ func (s RateSearch) Find(ctx context.Context) (found result.RateSearch, err erro
 	}
 	found = result.RateSearch{LossLimit: s.LossLimit, Resolution: RateResolution, Trials: []result.RateTrial{}}
 	b := bracket{lowest: trialMessages / s.Duration.Seconds(), high: math.Inf(1)}
-	confirmed := 0
 	for n := range s.Trials {
 		rate := 0.
-		switch {
-		case n == 0:
-		case b.closed():
-			if confirmed == s.Confirm {
-				found.Confirmations = confirmed
-				return found, nil
-			}
-			rate = b.low
-		default:
+		if n > 0 {
 			if rate = b.next(); rate == 0 {
 				return found, fmt.Errorf("%w: %.3g messages a second are not (%s)", ErrNoRate, b.high, found.Limit)
 			}
@@ -88,66 +79,72 @@ func (s RateSearch) Find(ctx context.Context) (found result.RateSearch, err erro
 			if t.Delivers != nil {
 				b.guess = *t.Delivers
 			}
-		case t.Fault == "" && rate == b.low:
-			confirmed++
+			continue
 		case t.Fault == "":
 			b.holds(rate)
-			found.RatePerS = new(rate)
 		default:
-			if rate == b.low {
-				found.RatePerS, confirmed = nil, 0
-			}
 			b.fails(rate)
 			found.Limit = t.Fault
 		}
+		found.RatePerS, found.Confirmations = nil, max(b.held-1, 0)
+		if b.low > 0 {
+			found.RatePerS = new(b.low)
+			found.Resolution = max(b.step, RateResolution)
+		}
+		if b.closed() && b.held > s.Confirm {
+			return found, nil
+		}
 	}
-	if b.closed() && confirmed == s.Confirm {
-		found.Confirmations = confirmed
-		return found, nil
-	}
-	return found, fmt.Errorf("%d trials do not agree on a rate: something else uses the machine or the path; the highest that held was %.6g/s", s.Trials, b.low)
+	return found, fmt.Errorf("%d trials do not agree on a rate: something else uses the machine or the path", s.Trials)
 }
 
 // bracket is a rate that holds and one that does not, 0 and infinite while there is
 // none.
 type bracket struct {
 	low, high float64
+	held      int     // how often low did
 	lowest    float64 // nothing below it is tried
 	guess     float64 // where to begin
-	step      float64 // by which a rate that does not hold again is lowered
+	step      float64 // by which a rate that did not hold again was lowered; 0 before
 }
 
 func (b *bracket) closed() bool {
-	return b.low > 0 && (b.high <= b.low*(1+RateResolution) || b.low >= workload.MaxRate)
+	return b.low > 0 && (b.step > 0 || b.high <= b.low*(1+RateResolution) || b.low >= workload.MaxRate)
 }
 
 // next is the rate to try; 0 where none is left.
 func (b *bracket) next() float64 {
 	rate := b.guess
 	switch {
+	case b.closed():
+		rate = b.low
 	case b.low > 0 && math.IsInf(b.high, 1):
 		rate = 2 * b.low
 	case b.low > 0:
 		rate = math.Sqrt(b.low * b.high)
+	case b.high <= b.lowest:
+		return 0
+	case b.step > 0:
+		rate = b.high * (1 - b.step)
 	case !math.IsInf(b.high, 1):
-		if b.high <= b.lowest {
-			return 0
-		}
 		rate = b.high / 2
-		if b.step > 0 {
-			rate = b.high * (1 - b.step)
-		}
 	}
 	return min(max(rate, b.lowest), workload.MaxRate)
 }
 
-func (b *bracket) holds(rate float64) { b.low = rate }
+func (b *bracket) holds(rate float64) {
+	if rate != b.low {
+		b.low, b.held = rate, 0
+	}
+	b.held++
+}
 
-// fails lowers the bracket. A rate that held before and does not now was luck: the
-// search begins again below it, in steps that grow.
+// fails lowers the bracket. A rate that held before and does not now was luck: from
+// there it goes down in steps that grow, to a rate that holds as often as it has to.
 func (b *bracket) fails(rate float64) {
-	if rate <= b.low {
-		b.low, b.step = 0, min(max(2*b.step, RateResolution), 0.5)
+	if b.step > 0 || rate == b.low {
+		b.step = min(max(2*b.step, RateResolution), 0.5)
+		b.low, b.held = 0, 0
 	}
 	b.high = rate
 }

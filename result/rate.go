@@ -16,7 +16,7 @@ type RateSearch struct {
 	Environment Environment `json:"environment"`
 	Plan        Plan        `json:"plan"`       // of each trial, but for its rate
 	LossLimit   float64     `json:"loss_limit"` // the share that may be lost
-	Resolution  float64     `json:"resolution"` // how far RatePerS may be below what holds, as a share of it
+	Resolution  float64     `json:"resolution"` // how far above RatePerS the next rate is that does not hold, as a share of it
 
 	RatePerS      *float64 `json:"rate_per_s"` // messages; null where none was found
 	GoodputBPS    *float64 `json:"goodput_bps"`
