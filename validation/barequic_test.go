@@ -150,7 +150,7 @@ func bareSend(trust *tls.Config, port int) error {
 
 // bareQUIC is a run of the bare loop.
 func bareQUIC() contender {
-	return contender{"quic-go", "a bare quic-go loop (validation/barequic_test.go)", func(t *testing.T) figures {
+	return contender{"quic-go", "a bare quic-go loop", func(t *testing.T) figures {
 		ctx, cancel := context.WithTimeout(t.Context(), toolPatience)
 		defer cancel()
 		start := func(name string, in io.Reader) (*exec.Cmd, *bytes.Buffer, io.ReadCloser) {

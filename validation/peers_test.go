@@ -384,7 +384,24 @@ func share(o outcome) (texts []string) {
 	return texts
 }
 
-// rateFound is the highest rate without loss.
-type rateFound struct{ Title, Rate string }
+// rateFound is the highest rate without loss, beside the saturating one.
+type rateFound struct{ Command, Rate, Sent, Delivered, Share, Limit string }
 
-func findRates(*testing.T) []rateFound { return nil }
+func findRates(t *testing.T) (all []rateFound) {
+	t.Helper()
+	for _, size := range []int{64, 1400} {
+		command := fmt.Sprintf("netcmp find-rate --proto udp --loss-limit 0 --engine none --size %d --duration 1s", size)
+		var x result.RateSearch
+		end := runNetcmp(t, append(strings.Fields(command)[1:], "--json")...)
+		if err := json.Unmarshal(end.output, &x); err != nil {
+			t.Fatalf("%v\n%s", err, end.output)
+		}
+		all = append(all, rateFound{
+			Command: command, Rate: thousands(*x.RatePerS), Limit: x.Limit,
+			Sent: thousands(*x.Saturated.SentPerS), Delivered: thousands(*x.Saturated.Delivers),
+			Share: fmt.Sprintf("%.1f %%", 100*(1-x.Saturated.LossRatio)),
+		})
+		t.Logf("%+v", all[len(all)-1])
+	}
+	return all
+}
