@@ -83,6 +83,7 @@ func (s *sender) run(start int64) SendReport {
 	for i := range batch {
 		batch[i] = arena[i*s.plan.Size : (i+1)*s.plan.Size]
 	}
+	prepared := message.Prepare(batch)
 
 	next, more := schedule.Next()
 	for more && !s.stopped.Load() {
@@ -102,7 +103,7 @@ func (s *sender) run(start int64) SendReport {
 			if s.plan.Saturate {
 				due[n] = now
 			}
-			message.Seal(batch[n], message.Header{Session: s.session, Number: next.Number, Planned: due[n], Sent: now})
+			prepared[n].Seal(message.Header{Session: s.session, Number: next.Number, Planned: due[n], Sent: now})
 			n++
 			next, more = schedule.Next()
 		}
