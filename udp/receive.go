@@ -46,7 +46,7 @@ type receiver struct {
 	// What is handed on next: the slot, and where in it.
 	slot, offset int
 
-	read func(fd uintptr) bool // one system call; false: nothing was there
+	read func(fd uintptr) bool // one system call, made as the sender's; false: nothing was there
 }
 
 // open makes the slots, when they are first needed: an end that only sends has
@@ -76,7 +76,7 @@ func (r *receiver) open() {
 				h.SetControllen(len(r.whole.controls[i]))
 			}
 		}
-		n, _, err := unix.Syscall6(unix.SYS_RECVMMSG, fd,
+		n, _, err := unix.RawSyscall6(unix.SYS_RECVMMSG, fd,
 			uintptr(unsafe.Pointer(&r.headers[0])), uintptr(r.want), unix.MSG_DONTWAIT, 0, 0)
 		r.at = clock.Now()
 		r.n, r.err = int(n), err

@@ -27,7 +27,10 @@ type sender struct {
 	err   syscall.Errno
 
 	// one and many make one system call. They report false when the socket's
-	// buffer has no room, and are called again when it has.
+	// buffer has no room, and are called again when it has. The call does not wait,
+	// and Go's scheduler is not told of it: what takes longer than 20 µs, as a batch
+	// does, would have the thread's processor given to another one, which finds
+	// nothing to do (retake in runtime/proc.go).
 	one, many func(fd uintptr) bool
 }
 
@@ -35,14 +38,14 @@ func (s *sender) init() {
 	s.cuttable = trainBytes
 	s.one = func(fd uintptr) bool {
 		m := s.batch[0]
-		_, _, err := unix.Syscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)))
+		_, _, err := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)))
 		if s.n, s.err = 0, err; err == 0 {
 			s.n = 1
 		}
 		return err != unix.EAGAIN
 	}
 	s.many = func(fd uintptr) bool {
-		taken, _, err := unix.Syscall6(unix.SYS_SENDMMSG, fd,
+		taken, _, err := unix.RawSyscall6(unix.SYS_SENDMMSG, fd,
 			uintptr(unsafe.Pointer(&s.headers[0])), uintptr(s.used), unix.MSG_DONTWAIT, 0, 0)
 		if s.n, s.err = 0, err; err == 0 {
 			for _, n := range s.lengths[:taken] {

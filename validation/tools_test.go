@@ -48,8 +48,9 @@ func toolVersions() (versions []string, err error) {
 	return versions, err
 }
 
-// toolPatience bounds one run of a tool, which takes some seconds.
-const toolPatience = 30 * time.Second
+// toolPatience bounds one run of a tool: some seconds, of a search for a rate a
+// minute.
+const toolPatience = 3 * time.Minute
 
 // figures are what one run of a tool shows, by name:
 //
