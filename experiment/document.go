@@ -386,7 +386,7 @@ func (a *assembly) linkWarnings(warn func(string, ...any)) {
 			if a.engine == Kernel {
 				warn("%d packets came or went faster than this machine could watch them: what is told of the path is not complete", l.l.Overrun)
 			} else {
-				warn("the emulator was overrun: %d packets %s came faster than this machine can carry them; they count as dropped by the queue", l.l.Overrun, l.name)
+				warn("the emulator was overrun: %d frames %s, each a packet or a train of some, came faster than this machine can carry them; what was in them counts as dropped by the queue", l.l.Overrun, l.name)
 			}
 		}
 		if l.l.Refused > 0 {

@@ -374,7 +374,7 @@ type LinkDirection struct {
 	Marked       int64  `json:"marked"`    // told of congestion (ECN) where they would have been lost
 	Delivered    int64  `json:"delivered"`
 	InFlight     int64  `json:"in_flight"`
-	Overrun      int64  `json:"overrun"` // packets that came faster than the emulator could take them; not in Packets
+	Overrun      int64  `json:"overrun"` // frames, each a packet or a train of them, that came faster than the emulator could take them; not in Packets
 	Strays       int64  `json:"strays"`  // link-local traffic (neighbour discovery…) that passes untouched; not in Packets
 	Refused      int64  `json:"refused"` // of Delivered: packets that the receiving host's device did not take
 	// The fate of whole IP datagrams, fragments taken together and copies
