@@ -218,14 +218,11 @@ func middle(v []float64) float64 {
 type profiled struct {
 	End  string
 	Top  []string // the functions that take most of it, by themselves
-	Busy float64  // of one processor
+	Busy string   // of one processor
 }
 
 // line of go tool pprof -top: flat flat% sum% cum cum% function.
 var pprofLine = regexp.MustCompile(`(?m)^ *[0-9.]+m?s +([0-9.]+)% +[0-9.]+% +[0-9.]+m?s +[0-9.]+% +(\S+)`)
-
-// busyLine is what it says of the whole.
-var busyLine = regexp.MustCompile(`Total samples = .*\(([0-9.]+)%\)`)
 
 // profileOf runs netcmp's part once more and looks at both ends.
 func profileOf(t *testing.T, c contender) (all []profiled) {
@@ -235,13 +232,20 @@ func profileOf(t *testing.T, c contender) (all []profiled) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "cpu.pprof")
-	runNetcmp(t, append(strings.Fields(c.command)[1:], "--quiet", "--profile-cpu", file)...)
-	for _, end := range []string{"client", "server"} {
-		out, err := exec.Command("go", "tool", "pprof", "-top", "-nodecount=5", binary, strings.Replace(file, ".pprof", "-"+end+".pprof", 1)).CombinedOutput()
+	var d result.Document
+	end := runNetcmp(t, append(strings.Fields(c.command)[1:], "--json", "--profile-cpu", file)...)
+	if err := json.Unmarshal(end.output, &d); err != nil {
+		t.Fatalf("%v\n%s", err, end.output)
+	}
+	for _, x := range []struct {
+		end, name string
+		cpu       int64
+	}{{"sender", "client", *d.Cost.SenderCPUNS}, {"receiver", "server", *d.Cost.ReceiverCPUNS}} {
+		out, err := exec.Command("go", "tool", "pprof", "-top", "-nodecount=5", binary, strings.Replace(file, ".pprof", "-"+x.name+".pprof", 1)).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		p := profiled{End: map[string]string{"client": "sender", "server": "receiver"}[end], Busy: number(t, out, busyLine.String())}
+		p := profiled{End: x.end, Busy: fmt.Sprintf("%.0f %%", 100*float64(x.cpu)/float64(*d.Speed.DurationNS))}
 		for _, m := range pprofLine.FindAllSubmatch(out, 5) {
 			p.Top = append(p.Top, fmt.Sprintf("%s %.0f %%", callName(string(m[2])), mustFloat(t, m[1])))
 		}
