@@ -56,6 +56,13 @@ bench: ## run all benchmarks
 bench-path: ## the path's speed and punctuality, through the real lab (two minutes)
 	$(GO) test -run '^$$' -bench '^BenchmarkPath' -benchtime 1x ./experiment
 
+# Each piece of work is kept as it is done: to do one anew,
+# NETCMP_PEERS=$PWD/bin/peers go test -count 1 -v -run TestPeers/udp-64 ./validation
+.PHONY: bench-peers
+bench-peers: ## netcmp and iperf3, sockperf and irtt in turns, into docs/performance.md (six minutes)
+	@rm -rf bin/peers && mkdir -p bin/peers
+	NETCMP_PEERS=$(CURDIR)/bin/peers $(GO) test -count 1 -v -timeout 30m -run '^TestPeers$$' ./validation
+
 .PHONY: test-vm
 test-vm: ## the tests that need the kernel's own netem, in a virtual machine (two minutes)
 	tools/vm/test.sh
@@ -95,6 +102,6 @@ clean: ## remove what was built
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
-		printf '  %-8s %s\n' "$$target" "$$text"; \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '  %-12s %s\n' "$$target" "$$text"; \
 	done

@@ -213,23 +213,57 @@ func buffers() Check {
 	return c
 }
 
+// offloads sends a train of messages over loopback, to a socket that gets it in
+// pieces and to one that gets it whole.
 func offloads() Check {
 	c := Check{Name: "udp offload", State: Good}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		c.State, c.Found = Limited, err.Error()
-		return c
-	}
-	defer unix.Close(fd)
-	has := func(option int) string {
-		if unix.SetsockoptInt(fd, unix.SOL_UDP, option, 1) != nil {
-			c.State, c.Mend = Limited, "not used yet; Linux 5.0 and later have both"
-			return "no"
+	has := func(whole bool) string {
+		if trainComes(whole) {
+			return "yes"
 		}
-		return "yes"
+		c.State, c.Mend = Limited, "many small messages over UDP take a system call for a batch, and the way through the kernel each; Linux 4.18 has UDP_SEGMENT, 5.0 UDP_GRO"
+		return "no"
 	}
-	c.Found = fmt.Sprintf("segmentation (UDP_SEGMENT) %s, coalescing (UDP_GRO) %s", has(unix.UDP_SEGMENT), has(unix.UDP_GRO))
+	c.Found = fmt.Sprintf("segmentation (UDP_SEGMENT) %s, coalescing (UDP_GRO) %s", has(false), has(true))
 	return c
+}
+
+// trainComes sends three messages as one datagram that the kernel is to cut, and says
+// whether they come as they should: each by itself, or, whole, all at once.
+func trainComes(whole bool) bool {
+	const messages, size = 3, 100
+	from, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(from)
+	to, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(to)
+	if whole && unix.SetsockoptInt(to, unix.SOL_UDP, unix.UDP_GRO, 1) != nil {
+		return false
+	}
+	patience := unix.NsecToTimeval(int64(time.Second))
+	err = errors.Join(
+		unix.Bind(to, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}),
+		unix.SetsockoptTimeval(to, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience),
+		unix.SetsockoptInt(from, unix.SOL_UDP, unix.UDP_SEGMENT, size),
+	)
+	if err != nil {
+		return false
+	}
+	addr, err := unix.Getsockname(to)
+	if err != nil || unix.Sendto(from, make([]byte, messages*size), 0, addr) != nil {
+		return false
+	}
+	want := size
+	if whole {
+		want *= messages
+	}
+	n, _, err := unix.Recvfrom(to, make([]byte, 2*messages*size), 0)
+	return err == nil && n == want
 }
 
 func congestion() Check {

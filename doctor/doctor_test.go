@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"netcmp/lab"
 )
@@ -29,5 +30,22 @@ func TestExamine(t *testing.T) {
 	}
 	if _, tried := seen["path"]; tried != (seen["lab"] == Good) {
 		t.Errorf("lab is %s, path was tried: %v", seen["lab"], tried)
+	}
+}
+
+// Wherever a socket takes the two options, a train comes as they say.
+func TestTrainComes(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	takes := func(option int) bool { return unix.SetsockoptInt(fd, unix.SOL_UDP, option, 1) == nil }
+	segment, coalesce := takes(unix.UDP_SEGMENT), takes(unix.UDP_GRO)
+	if got := trainComes(false); got != segment {
+		t.Errorf("in pieces: %v, the socket takes UDP_SEGMENT: %v", got, segment)
+	}
+	if got := trainComes(true); got != (segment && coalesce) {
+		t.Errorf("whole: %v, the socket takes UDP_GRO: %v", got, coalesce)
 	}
 }

@@ -28,7 +28,7 @@ func document(c Config, engine Engine, began processorTime, out *peer.Outcome, l
 			NetemUp: c.Path.Up.String(), NetemDown: c.Path.Down.String(), PathDefault: c.PathDefault,
 			Fate:    string(netem.FateByPacket),
 			Resume:  c.Spec.Resume,
-			NoDelay: !c.Spec.Nagle, SendBuffer: c.Spec.SendBuffer, ReceiveBuffer: c.Spec.ReceiveBuffer,
+			NoDelay: !c.Spec.Nagle, NoBatch: c.Spec.NoBatch, SendBuffer: c.Spec.SendBuffer, ReceiveBuffer: c.Spec.ReceiveBuffer,
 			Command: c.Command,
 		},
 		Link: link,
@@ -114,7 +114,7 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 			m.Delivery.Lost, m.Delivery.Ratio = nil, nil
 		}
 		m.Delivery.Scheduled, m.Delivery.Sent = x.Scheduled, x.Sent
-		m.Instrument.PacingErrorNS = x.PacingErrorNS
+		m.Instrument.PacingErrorNS, m.Instrument.PacingErrorMeanNS = x.PacingErrorNS, x.PacingErrorMeanNS
 		m.Instrument.BlockedSends = x.BlockedSends
 		m.Instrument.SpunNS = x.SpunNS
 		m.Instrument.MissedSends = max(x.Scheduled-x.Sent, 0)
@@ -386,7 +386,7 @@ func (a *assembly) linkWarnings(warn func(string, ...any)) {
 			if a.engine == Kernel {
 				warn("%d packets came or went faster than this machine could watch them: what is told of the path is not complete", l.l.Overrun)
 			} else {
-				warn("the emulator was overrun: %d packets %s came faster than this machine can carry them; they count as dropped by the queue", l.l.Overrun, l.name)
+				warn("the emulator was overrun: %d frames %s, each a packet or a train of some, came faster than this machine can carry them; what was in them counts as dropped by the queue", l.l.Overrun, l.name)
 			}
 		}
 		if l.l.Refused > 0 {

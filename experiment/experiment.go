@@ -59,7 +59,8 @@ type Config struct {
 	Token       string // for that server
 	// Traces are files that the ends write; between two machines the client's
 	// alone does.
-	Traces transport.Traces
+	Traces  transport.Traces
+	Profile Profiles
 	// Anatomy splits the delay of each message into its parts, by the lab's
 	// packets; Pcap gets these packets as pcapng, and may be nil.
 	Anatomy  bool
@@ -188,6 +189,10 @@ func runRemote(ctx context.Context, c Config) (*result.Document, error) {
 	server := found[0].Unmap()
 	began := readProcessorTime()
 	var last *peer.Outcome
+	profiled, err := c.Profile.profile("client")
+	if err != nil {
+		return nil, err
+	}
 	control := peer.Dialled()
 	defer control.CloseIdleConnections()
 	out, err := peer.Run(ctx, peer.ClientConfig{
@@ -201,6 +206,7 @@ func runRemote(ctx context.Context, c Config) (*result.Document, error) {
 			c.Progress(p)
 		}
 	})
+	err = errors.Join(err, profiled())
 	if out == nil {
 		out = last
 	}
@@ -227,7 +233,7 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (_ *result.Docu
 	defer func() { failed = errors.Join(failed, look.stop(0)) }()
 	spec := c.Spec
 	spec.Messages = spec.Messages || c.Anatomy
-	e, err := startEnds(context.WithoutCancel(ctx), p, spec, c.Traces)
+	e, err := startEnds(context.WithoutCancel(ctx), p, spec, c.Traces, c.Profile)
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,7 @@ type serverOrder struct {
 	Addr    netip.Addr
 	Private bool
 	QlogDir string
+	Profile Profiles
 }
 
 type clientOrder struct {
@@ -49,6 +50,7 @@ type clientOrder struct {
 	Server  netip.Addr
 	Private bool
 	Traces  transport.Traces
+	Profile Profiles
 }
 
 // clientWord is what the client's end is told after that. The zero value is: stop.
@@ -102,11 +104,18 @@ func serverMain() int {
 		Transports: Transports(), Addr: order.Addr, Private: order.Private, Log: zerolog.Nop(),
 		QlogDir: order.QlogDir,
 	})
+	profiled, err := order.Profile.profile("server")
+	if err != nil {
+		return fail(err)
+	}
 	go func() {
 		_, _ = io.Copy(io.Discard, line)
 		// The owner is gone, or done. What is being written is to be whole.
 		if order.QlogDir != "" {
 			_ = s.Close()
+		}
+		if err := profiled(); err != nil {
+			os.Exit(fail(err))
 		}
 		os.Exit(0)
 	}()
@@ -148,6 +157,13 @@ func clientMain() int {
 		defer mu.Unlock()
 		return lines.Encode(l)
 	}
+	profiled, err := order.Profile.profile("client")
+	if err != nil {
+		if err := tell(clientLine{Error: err.Error()}); err != nil {
+			return fail(err)
+		}
+		select {} // as below
+	}
 	out, err := peer.Run(ctx, peer.ClientConfig{
 		Transports: Transports(), Control: peer.Over(control), Base: "http://lab",
 		Server: order.Server, Private: order.Private, Traces: order.Traces,
@@ -163,6 +179,7 @@ func clientMain() int {
 			}
 		},
 	}, order.Spec, func(p peer.Progress) { _ = tell(clientLine{Progress: &p}) })
+	err = errors.Join(err, profiled())
 	l := clientLine{Outcome: out}
 	if err != nil {
 		l.Error, l.Usage, l.Unsupported = err.Error(), errors.Is(err, peer.ErrUsage), errors.Is(err, transport.ErrNotSupported)
@@ -237,7 +254,7 @@ type ends struct {
 }
 
 // startEnds starts both ends in their place, joined by a control channel.
-func startEnds(ctx context.Context, p place, spec peer.Spec, traces transport.Traces) (e *ends, err error) {
+func startEnds(ctx context.Context, p place, spec peer.Spec, traces transport.Traces, profile Profiles) (e *ends, err error) {
 	e = &ends{}
 	defer func() {
 		if err != nil {
@@ -251,12 +268,12 @@ func startEnds(ctx context.Context, p place, spec peer.Spec, traces transport.Tr
 	defer clientControl.Close()
 	defer serverControl.Close()
 	e.serverLine, e.serverEnded, e.serverWhy, err = startEnd(ctx, p, lab.Server, "server", serverControl,
-		serverOrder{Addr: p.server(), Private: p.private(), QlogDir: traces.QlogDir})
+		serverOrder{Addr: p.server(), Private: p.private(), QlogDir: traces.QlogDir, Profile: profile})
 	if err != nil {
 		return e, err
 	}
 	e.line, e.clientEnded, e.clientWhy, err = startEnd(ctx, p, lab.Client, "client", clientControl,
-		clientOrder{Spec: spec, Server: p.server(), Private: p.private(), Traces: traces})
+		clientOrder{Spec: spec, Server: p.server(), Private: p.private(), Traces: traces, Profile: profile})
 	if err != nil {
 		return e, err
 	}

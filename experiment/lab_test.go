@@ -268,6 +268,27 @@ func TestImpairmentsAlone(t *testing.T) {
 	}
 }
 
+// What leaves in trains meets its fate one by one, below the path's MTU, at its edge
+// (1472 bytes and IPv4's 28) and above it, and nothing of it is unexplained.
+func TestTrainsAreAccountedFor(t *testing.T) {
+	for _, size := range []int{40, 500, 1472, 1473, 3000, 20000} {
+		for _, d := range []peer.Direction{peer.Up, peer.Both} {
+			c := config(t, "udp", "delay 2ms loss 3% duplicate 4% corrupt 2% limit 1000000", workload.Plan{Saturate: true, Count: int64(min(20_000, 40<<20/size)), Size: size})
+			c.Engine, c.Spec.Direction = Emulator, d
+			x := try(t, c)
+			accounted(t, &x.Measured)
+			if x.Reverse != nil {
+				accounted(t, x.Reverse)
+			}
+			up := x.Link.Up
+			t.Logf("%d bytes, %s: %d of %d delivered; %d packets up, overrun %d", size, d, *x.Delivery.Delivered, x.Delivery.Sent, up.Packets, up.Overrun)
+			if up.Lost == 0 || up.Corrupted == 0 || up.Duplicated == 0 || *x.Delivery.Delivered == 0 {
+				t.Errorf("%d bytes: the path did nothing: %+v", size, up)
+			}
+		}
+	}
+}
+
 // Whatever the path does, and however large the messages, nothing is
 // unexplained.
 func TestEveryMessageIsAccountedFor(t *testing.T) {

@@ -45,6 +45,20 @@ func place(v int64) int {
 	return dropped<<(significantBits-1) + int(v>>dropped)
 }
 
+// places is place for values of which many that follow each other are one: what a
+// read brought came at one time. Its zero value is ready.
+type places struct {
+	value int64
+	place int
+}
+
+func (p *places) of(v int64) int {
+	if v != p.value {
+		p.value, p.place = v, place(v)
+	}
+	return p.place
+}
+
 // highest is the greatest value counted at a place.
 func highest(place int) int64 {
 	dropped := max(place>>(significantBits-1)-1, 0)

@@ -55,6 +55,7 @@ type Ledger struct {
 	damaged    int64
 	bytes      int64 // of first copies
 
+	places     places // of delays
 	delay      delay
 	order      order
 	density    density
@@ -105,7 +106,7 @@ func (l *Ledger) Arrive(number uint64, planned, sent, at int64, size int) {
 	l.bytes += int64(size)
 
 	d := clamp(at-planned, maxDelay)
-	where := place(d)
+	where := l.places.of(d)
 	l.delay.arrive(d, where, sent, at)
 	l.order.arrive(number, at)
 	l.next = max(l.next, number+1)

@@ -11,6 +11,7 @@ const neighbourWindow = 1 << 13
 // time, as they do elsewhere.
 type neighbours struct {
 	recent    []numbered // by number modulo its length, a power of two
+	places    places
 	variation histogram
 }
 
@@ -37,4 +38,7 @@ func (p *neighbours) arrive(number uint64, delay int64) {
 	}
 }
 
-func (p *neighbours) pair(a, b int64) { p.variation.record(max(a-b, b-a)) }
+func (p *neighbours) pair(a, b int64) {
+	v := max(a-b, b-a)
+	p.variation.recordAt(p.places.of(v), v)
+}

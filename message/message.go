@@ -95,6 +95,12 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // buf; h.Length is ignored. Seal panics when buf has no room for a header or
 // exceeds the length field, and on a number above MaxNumber.
 func Seal(buf []byte, h Header) {
+	seal(buf, h)
+	binary.BigEndian.PutUint32(buf[checksumAt:], checksum(buf))
+}
+
+// seal writes all of a header but the checksum.
+func seal(buf []byte, h Header) {
 	if len(buf) < HeaderSize || uint64(len(buf)) > math.MaxUint32 {
 		panic(fmt.Sprintf("message: Seal of %d bytes", len(buf)))
 	}
@@ -107,7 +113,6 @@ func Seal(buf []byte, h Header) {
 	binary.BigEndian.PutUint64(buf[16:], uint64(h.Planned))
 	binary.BigEndian.PutUint64(buf[24:], uint64(h.Sent))
 	binary.BigEndian.PutUint32(buf[lengthAt:], uint32(len(buf)))
-	binary.BigEndian.PutUint32(buf[checksumAt:], checksum(buf))
 }
 
 // AppendTo appends the message of h and payload to dst, as Seal would write

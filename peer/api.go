@@ -84,13 +84,14 @@ type EndReport struct {
 
 // SendReport is what a sender tells of itself.
 type SendReport struct {
-	Scheduled     int64             `json:"scheduled"`
-	Sent          int64             `json:"sent"`
-	PerInterval   []int64           `json:"per_interval"` // of Sent, by planned time
-	PacingErrorNS *result.Quantiles `json:"pacing_error_ns"`
-	BlockedSends  int64             `json:"blocked_sends"`
-	SpunNS        int64             `json:"spun_ns"` // processor time that went into being punctual
-	Error         string            `json:"error,omitempty"`
+	Scheduled         int64             `json:"scheduled"`
+	Sent              int64             `json:"sent"`
+	PerInterval       []int64           `json:"per_interval"` // of Sent, by planned time
+	PacingErrorNS     *result.Quantiles `json:"pacing_error_ns"`
+	PacingErrorMeanNS *int64            `json:"pacing_error_mean_ns"`
+	BlockedSends      int64             `json:"blocked_sends"`
+	SpunNS            int64             `json:"spun_ns"` // processor time that went into being punctual
+	Error             string            `json:"error,omitempty"`
 }
 
 // raise makes the report of a sender that has not ended tell of at least n

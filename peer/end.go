@@ -29,6 +29,7 @@ type endConfig struct {
 type end struct {
 	endConfig
 	sender   *sender
+	turns    *turns // of the sender, where it waits for each answer; or nil
 	receiver *receiver
 	echo     *echo
 	before   counters
@@ -48,12 +49,16 @@ func newEnd(c endConfig) *end {
 	e.late, e.lapse = context.WithCancel(context.Background())
 	asks := c.spec.Pattern == RequestResponse
 	if c.spec.sends(c.client) {
-		e.sender = &sender{conn: c.conn, plan: c.spec.Plan, session: c.session, interval: c.spec.Interval, flow: c.properties.Handshake}
+		e.sender = &sender{conn: c.conn, plan: c.spec.Plan, session: c.session, interval: c.spec.Interval, single: c.spec.NoBatch, flow: c.properties.Handshake}
 		e.sent, e.guarded = make(chan struct{}), make(chan struct{})
 	}
 	switch {
 	case asks && c.client:
 		e.receiver = e.newReceiver(message.Reply, 0) // replies carry the times of their requests
+		if c.spec.Plan.Saturate {
+			e.turns = newTurns(e.sender, e.spec.answerPatience(c.properties))
+			e.receiver.answered = e.turns.answered
+		}
 	case asks:
 		e.echo = newEcho(c.conn, c.session, e.numbers())
 	case c.spec.sends(!c.client):
@@ -88,6 +93,10 @@ func (e *end) run() {
 	if e.sender != nil {
 		go func() {
 			defer close(e.sent)
+			if e.turns != nil {
+				e.sentOut = e.turns.run(e.start)
+				return
+			}
 			e.sentOut = e.sender.run(e.start)
 		}()
 		go e.guard()
@@ -241,6 +250,10 @@ func (e *end) received(r, other *EndReport, used counters, final bool) {
 		r.Sent.raise(m.Delivery.Sent)
 	}
 	r.Received = &m
+	if n := r.Stats.TrainsDropped; n > 0 && r.ReceiverDropped != nil {
+		after := max(m.Delivery.Sent-e.receiver.progress().Highest-1, 0)
+		*r.ReceiverDropped += min(after, n*transport.TrainMax)
+	}
 	r.Foreign = e.receiver.foreign.Load()
 	if first := e.receiver.first.Load(); first > 0 {
 		r.FirstNS = &first

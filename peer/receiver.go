@@ -25,6 +25,8 @@ type receiver struct {
 	delta int64
 	start int64 // planned time of the first message, the sender's clock
 
+	answered func(number uint64) // told of the last message of each batch; may be nil
+
 	mu     sync.Mutex // over ledger
 	ledger *ledger.Ledger
 
@@ -60,7 +62,11 @@ func (r *receiver) run() {
 }
 
 func (r *receiver) enter(batch []transport.Message) {
-	var foreign int64
+	// What others read is written once a batch: a write that all processors have to
+	// see takes as long as the rest of a message's account.
+	var foreign, last int64
+	longest, first := r.longest.Load(), r.first.Load()
+	latest, came := uint64(0), false
 	r.mu.Lock()
 	for i := range batch {
 		m := &batch[i]
@@ -73,20 +79,27 @@ func (r *receiver) enter(batch []transport.Message) {
 			foreign++
 			continue
 		default:
+			latest, came = h.Number, true
 			r.ledger.Arrive(h.Number, h.Planned, h.Sent, at, h.Length)
-			if r.first.Load() == 0 && r.ledger.Delivered() > 0 {
-				r.first.Store(max(at-r.start, 1))
+			if first == 0 && r.ledger.Delivered() > 0 {
+				first = max(at-r.start, 1)
 			}
-			if took := at - h.Sent; took > r.longest.Load() {
-				r.longest.Store(took)
-			}
+			longest = max(longest, at-h.Sent)
 		}
-		r.last.Store(m.At)
+		last = m.At
 	}
 	delivered := r.ledger.Delivered()
 	r.mu.Unlock()
+	if last != 0 {
+		r.last.Store(last)
+	}
+	r.longest.Store(longest)
+	r.first.Store(first)
 	r.delivered.Store(delivered)
 	r.foreign.Add(foreign)
+	if came && r.answered != nil {
+		r.answered(latest)
+	}
 }
 
 func (r *receiver) progress() ledger.Progress {

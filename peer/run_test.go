@@ -72,6 +72,7 @@ func TestRun(t *testing.T) {
 		}
 		shapes = append(shapes,
 			shape{"request-response", Spec{Proto: proto, Pattern: RequestResponse, Plan: plan(60, 500)}},
+			shape{"request-response in turns", Spec{Proto: proto, Pattern: RequestResponse, Plan: workload.Plan{Count: 60, Saturate: true}}},
 			shape{"poisson", Spec{Proto: proto, Plan: workload.Plan{Count: 60, Rate: 1000, Arrival: workload.Poisson, Seed: 7}}},
 			shape{"poisson, duration", Spec{Proto: proto, Plan: workload.Plan{Duration: 60 * time.Millisecond, Rate: 1000, Arrival: workload.Poisson, Seed: 7}}},
 			shape{"burst", Spec{Proto: proto, Plan: workload.Plan{Count: 60, Rate: 1000, Arrival: workload.Burst, Burst: 20}}},

@@ -39,6 +39,9 @@ func TestBlockedSends(t *testing.T) {
 	if out.PacingErrorNS == nil || out.PacingErrorNS.P50 <= 0 || out.PacingErrorNS.Max < out.PacingErrorNS.P99 {
 		t.Errorf("pacing error %+v", out.PacingErrorNS)
 	}
+	if m := out.PacingErrorMeanNS; m == nil || *m <= 0 || *m > out.PacingErrorNS.Max {
+		t.Errorf("mean pacing error %v", m)
+	}
 	if len(far.inbox) != 120 {
 		t.Errorf("%d arrived", len(far.inbox))
 	}

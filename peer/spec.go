@@ -78,6 +78,7 @@ type Spec struct {
 	Resume        bool   `json:"resume,omitempty"`
 	Congestion    string `json:"congestion"`
 	Nagle         bool   `json:"nagle"`
+	NoBatch       bool   `json:"no_batch,omitempty"` // a system call a message
 	SendBuffer    int    `json:"send_buffer"`
 	ReceiveBuffer int    `json:"receive_buffer"`
 }
@@ -201,10 +202,18 @@ func (s Spec) early(p transport.Properties) bool {
 	return s.Resume && p.EarlyData && s.Direction == Up
 }
 
+// answerPatience is how long one who waits for each answer waits for one.
+func (s Spec) answerPatience(p transport.Properties) time.Duration {
+	if p.Reliable {
+		return s.Patience
+	}
+	return s.Quiet
+}
+
 // config is what the session asks of its transport.
 func (s Spec) config(session uint64) transport.Config {
 	return transport.Config{
-		Congestion: s.Congestion, Nagle: s.Nagle,
+		Congestion: s.Congestion, Nagle: s.Nagle, NoBatch: s.NoBatch,
 		SendBuffer: s.SendBuffer, ReceiveBuffer: s.ReceiveBuffer, Bulk: s.Plan.Saturate,
 		MaxMessage: max(s.Plan.Size, message.HeaderSize), Session: session, Resumable: s.Resume,
 	}

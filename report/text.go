@@ -164,6 +164,8 @@ func messagesRow(d *result.Document) row {
 		b.WriteString(" each way")
 	}
 	switch {
+	case plan.Saturate && requestResponse(d):
+		b.WriteString(", each when the one before has been answered")
 	case plan.Saturate || plan.RatePerS == 0:
 		b.WriteString(", as many as the transport takes")
 	case plan.Arrival == "poisson":

@@ -158,6 +158,7 @@ type Plan struct {
 	// clean; losses, counts and the timeline begin after it.
 	Resume        bool   `json:"resume"`
 	NoDelay       bool   `json:"no_delay"`
+	NoBatch       bool   `json:"no_batch"`       // a system call a message
 	SendBuffer    int    `json:"send_buffer"`    // asked for; 0: the system's default
 	ReceiveBuffer int    `json:"receive_buffer"` //
 	Command       string `json:"command"`        // the command line that makes this experiment again
@@ -302,10 +303,12 @@ type Speed struct {
 // Instrument is the instrument's own error.
 type Instrument struct {
 	PacingErrorNS *Quantiles `json:"pacing_error_ns"` // handed over − planned, where the transport was free to take it
-	BlockedSends  int64      `json:"blocked_sends"`   // sends that were late because the transport did not take the message before
-	MissedSends   int64      `json:"missed_sends"`    // scheduled and never sent
-	SpunNS        int64      `json:"spun_ns"`         // processor time that the sender spent on being punctual; not in Cost
-	Clock         Clock      `json:"clock"`
+	// PacingErrorMeanNS is the mean of the same.
+	PacingErrorMeanNS *int64 `json:"pacing_error_mean_ns"`
+	BlockedSends      int64  `json:"blocked_sends"` // sends that were late because the transport did not take the message before
+	MissedSends       int64  `json:"missed_sends"`  // scheduled and never sent
+	SpunNS            int64  `json:"spun_ns"`       // processor time that the sender spent on being punctual; not in Cost
+	Clock             Clock  `json:"clock"`
 }
 
 // Clock says which clock one-way delay was measured on.
@@ -371,7 +374,7 @@ type LinkDirection struct {
 	Marked       int64  `json:"marked"`    // told of congestion (ECN) where they would have been lost
 	Delivered    int64  `json:"delivered"`
 	InFlight     int64  `json:"in_flight"`
-	Overrun      int64  `json:"overrun"` // packets that came faster than the emulator could take them; not in Packets
+	Overrun      int64  `json:"overrun"` // frames, each a packet or a train of them, that came faster than the emulator could take them; not in Packets
 	Strays       int64  `json:"strays"`  // link-local traffic (neighbour discovery…) that passes untouched; not in Packets
 	Refused      int64  `json:"refused"` // of Delivered: packets that the receiving host's device did not take
 	// The fate of whole IP datagrams, fragments taken together and copies

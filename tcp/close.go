@@ -57,10 +57,10 @@ func (c *Conn) Close() error {
 // peer that goes on sending after it has everything is not waited for.
 func (c *Conn) drain() {
 	unread, unacknowledged := c.queues()
-	if unread == 0 && unacknowledged == 0 && c.channel == channel(c.tcp) {
+	if unread == 0 && unacknowledged == 0 && c.plain {
 		return
 	}
-	if c.channel != channel(c.tcp) {
+	if !c.plain {
 		// The encryption's own word that this was all. A peer that takes nothing
 		// has had its chance.
 		_ = c.tcp.SetDeadline(time.Now().Add(stalled))

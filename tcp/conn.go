@@ -21,9 +21,11 @@ import (
 type Conn struct {
 	tcp     *net.TCPConn
 	channel channel // what messages are written to and read from
+	plain   bool    // it does not encrypt
 	raw     syscall.RawConn
 	local   netip.AddrPort
 	largest int
+	single  bool // each message is written by itself
 	// When the handshakes were done; of a connection that was dialled and is
 	// encrypted.
 	connected, secured int64
@@ -45,15 +47,19 @@ type Conn struct {
 	final    bool // last stays: the socket is gone
 }
 
-// newConn makes a connection of tcp, whose messages go over s: tcp itself, or
-// what encrypts it.
+// newConn makes a connection of tcp, whose messages go over s, which encrypts them,
+// or over tcp itself if that is nil.
 func newConn(tcp *net.TCPConn, s channel, c transport.Config, largest int) (*Conn, error) {
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		_ = tcp.Close()
 		return nil, err
 	}
-	conn := &Conn{tcp: tcp, channel: s, raw: raw, local: addrPort(tcp.LocalAddr()), largest: largest}
+	unencrypted := s == nil
+	if unencrypted {
+		s = newPlain(tcp, raw)
+	}
+	conn := &Conn{tcp: tcp, plain: unencrypted, channel: s, raw: raw, local: addrPort(tcp.LocalAddr()), largest: largest, single: c.NoBatch}
 	conn.reader.Largest = largest
 	conn.Stats() // a connection that breaks at once has told something of itself
 	return conn, nil

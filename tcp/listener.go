@@ -64,7 +64,7 @@ func (l *Listener) Accept(ctx context.Context, from netip.AddrPort) (transport.C
 		if err := noDelay(tcp, l.config); err != nil {
 			return nil, err
 		}
-		return newConn(tcp, tcp, l.config, l.largest)
+		return newConn(tcp, nil, l.config, l.largest)
 	}
 }
 

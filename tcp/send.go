@@ -17,11 +17,25 @@ func (c *Conn) Send(batch [][]byte) (int, error) {
 	if len(batch) == 0 {
 		return 0, tooLarge
 	}
-	written, err := c.write(batch)
+	written, err := c.writeAll(batch)
 	if err != nil {
 		return stream.Whole(batch, written), c.why(err)
 	}
 	return len(batch), tooLarge
+}
+
+func (c *Conn) writeAll(batch [][]byte) (written int64, err error) {
+	if !c.single {
+		return c.write(batch)
+	}
+	for i := range batch {
+		n, err := c.write(batch[i : i+1])
+		written += n
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
 }
 
 func (c *Conn) write(batch [][]byte) (int64, error) {
@@ -29,7 +43,7 @@ func (c *Conn) write(batch [][]byte) (int64, error) {
 		n, err := c.channel.Write(b)
 		return int64(n), err
 	}
-	if c.channel != channel(c.tcp) {
+	if !c.plain {
 		// Each write would be a record of its own, and a system call.
 		c.joined = stream.Join(c.joined, batch)
 		n, err := c.channel.Write(c.joined)

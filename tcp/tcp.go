@@ -64,7 +64,7 @@ func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Co
 	if err != nil {
 		return nil, err
 	}
-	return newConn(tcp, tcp, c, largest)
+	return newConn(tcp, nil, c, largest)
 }
 
 func (t Transport) check(addr netip.AddrPort, c transport.Config) (network string, largest int, err error) {

@@ -37,7 +37,11 @@ type Config struct {
 	SendBuffer    int    // bytes; 0 is the transport's default
 	ReceiveBuffer int    // bytes; 0 is the transport's default
 	Bulk          bool   // the sender has always more to send
-	MaxMessage    int    // the largest message of the session, bytes; 0 is the transport's
+	// NoBatch has a transport that could move several messages by one system call
+	// move each by one of its own. Of a byte stream that is sending alone: a read
+	// takes what is there.
+	NoBatch    bool
+	MaxMessage int // the largest message of the session, bytes; 0 is the transport's
 	// Certificate is the server's (DER): a client of an encrypted transport trusts
 	// that one alone. Others leave it aside.
 	Certificate []byte
@@ -139,7 +143,11 @@ type Conn interface {
 type Stats struct {
 	Congestion      string // as read back from the socket; "" where there is none
 	ReceiverDropped *int64 // datagrams that the socket's own buffer or checksum refused; null where there is none
-	Strays          *int64 // datagrams of strangers or of other sessions, thrown away; null where there are none
+	// TrainsDropped are of a receiver that takes trains of messages whole: those
+	// that it dropped since the last message came, each of 1 to TrainMax messages,
+	// which are not in ReceiverDropped.
+	TrainsDropped int64
+	Strays        *int64 // datagrams of strangers or of other sessions, thrown away; null where there are none
 	// Refused counts the times that the path answered with an ICMP error, such
 	// as that nobody listens at the port: what the socket told of, which is a
 	// part of all. Null where that ends the connection.
@@ -165,6 +173,9 @@ type Stats struct {
 	// messages into packets of its own; null for all others.
 	Carriage *Carriage
 }
+
+// TrainMax is how many messages a train has at the most.
+const TrainMax = 64
 
 // Carriage counts messages and the packets that carried them, of which one may
 // carry several.

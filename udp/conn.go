@@ -13,8 +13,12 @@ import (
 	"netcmp/transport"
 )
 
-// batchMax is how many datagrams one system call moves at most.
-const batchMax = 64
+// How many messages one system call hands over, and how many datagrams one takes,
+// at most.
+const (
+	sendMax    = 256
+	receiveMax = 64
+)
 
 // Conn is a connected socket. The goroutine that sends owns the sender, the
 // one that receives the receiver; Stats and Close may come from any.
@@ -23,6 +27,7 @@ type Conn struct {
 	raw     syscall.RawConn
 	local   netip.AddrPort
 	largest int
+	most    int // messages that one system call hands over
 
 	sender   sender
 	receiver receiver
@@ -36,20 +41,27 @@ type Conn struct {
 	final    bool // last stays: the socket is gone
 }
 
-func newConn(udp *net.UDPConn, remote netip.AddrPort, session uint64, largest int) (*Conn, error) {
+func newConn(udp *net.UDPConn, remote netip.AddrPort, config transport.Config, largest int) (*Conn, error) {
 	raw, err := udp.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
 	c := &Conn{
 		udp: udp, raw: raw, largest: largest,
-		receiver: receiver{peer: newPeer(remote), session: session, largest: largest},
+		receiver: receiver{peer: newPeer(remote), session: config.Session, largest: largest},
+		most:     sendMax,
+	}
+	if c.receiver.most = receiveMax; config.NoBatch {
+		c.most, c.receiver.most = 1, 1
 	}
 	// Connecting a socket that was bound to all addresses has given it one.
 	if e := raw.Control(func(fd uintptr) {
 		var sa unix.Sockaddr
 		if sa, err = unix.Getsockname(int(fd)); err == nil {
 			c.local = concrete(sa, addrPort(udp.LocalAddr()))
+		}
+		if config.Bulk && !config.NoBatch && remote.Addr().IsLoopback() && ask(int(fd)) {
+			c.receiver.whole = new(wholeTrains)
 		}
 	}); e != nil {
 		return nil, e

@@ -17,7 +17,7 @@ import (
 // Listener is a bound socket that is not yet connected to its client.
 type Listener struct {
 	udp     *net.UDPConn
-	session uint64
+	config  transport.Config
 	largest int
 
 	mu    sync.Mutex
@@ -59,7 +59,7 @@ func (l *Listener) Accept(ctx context.Context, from netip.AddrPort) (transport.C
 	if err != nil {
 		return nil, fmt.Errorf("udp: connecting the socket to %v: %w", from, err)
 	}
-	conn, err := newConn(l.udp, from, l.session, l.largest)
+	conn, err := newConn(l.udp, from, l.config, l.largest)
 	if err != nil {
 		return nil, err
 	}

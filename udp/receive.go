@@ -22,18 +22,20 @@ const (
 )
 
 // receiver is the state of taking datagrams from the kernel, made once so that
-// receiving allocates nothing. Each datagram of a batch has a slot of its own,
-// with room for a byte more than the largest message: one that fills it was
+// receiving allocates nothing. Each datagram or train of a batch has a slot of its
+// own, with room for a byte more than the largest message: one that fills it was
 // cut.
 type receiver struct {
-	headers [batchMax]unix.Mmsghdr
-	vectors [batchMax]unix.Iovec
-	names   [batchMax]name
-	slots   [batchMax][]byte
+	headers [receiveMax]unix.Mmsghdr
+	vectors [receiveMax]unix.Iovec
+	names   [receiveMax]name
+	slots   [receiveMax][]byte
 
 	peer    peer
 	session uint64 // 0: any
 	largest int
+	most    int          // datagrams that one call takes
+	whole   *wholeTrains // nil: the kernel cuts what comes as a train
 
 	// The call in progress, and what came of it.
 	want int
@@ -41,16 +43,22 @@ type receiver struct {
 	err  syscall.Errno
 	at   int64
 
-	read func(fd uintptr) bool // one system call; false: nothing was there
+	// What is handed on next: the slot, and where in it.
+	slot, offset int
+
+	read func(fd uintptr) bool // one system call, made as the sender's; false: nothing was there
 }
 
 // open makes the slots, when they are first needed: an end that only sends has
 // none.
 func (r *receiver) open() {
-	size := max(slotMin, r.largest+1)
+	size, count := max(slotMin, r.largest+1), r.most
+	if r.whole != nil {
+		size, count = trainSlot, trainSlots
+	}
 	stride := (size+line-1)/line*line + line
-	memory := make([]byte, batchMax*stride)
-	for i := range r.slots {
+	memory := make([]byte, count*stride)
+	for i := range count {
 		r.slots[i] = memory[i*stride : i*stride+size : i*stride+size]
 		r.vectors[i].Base = &r.slots[i][0]
 		r.vectors[i].SetLen(size)
@@ -61,15 +69,21 @@ func (r *receiver) open() {
 	}
 	r.read = func(fd uintptr) bool {
 		for i := range r.want {
-			r.headers[i].Hdr.Namelen = uint32(len(r.names[i])) // the kernel wrote what it used
+			h := &r.headers[i].Hdr
+			h.Namelen = uint32(len(r.names[i])) // the kernel wrote what it used
+			if r.whole != nil {
+				h.Control = &r.whole.controls[i][0]
+				h.SetControllen(len(r.whole.controls[i]))
+			}
 		}
-		n, _, err := unix.Syscall6(unix.SYS_RECVMMSG, fd,
+		n, _, err := unix.RawSyscall6(unix.SYS_RECVMMSG, fd,
 			uintptr(unsafe.Pointer(&r.headers[0])), uintptr(r.want), unix.MSG_DONTWAIT, 0, 0)
 		r.at = clock.Now()
 		r.n, r.err = int(n), err
 		if err != 0 {
 			r.n = 0
 		}
+		r.slot, r.offset = 0, 0
 		return err != unix.EAGAIN
 	}
 }
@@ -88,36 +102,58 @@ func (c *Conn) Receive(batch []transport.Message) (int, error) {
 		if c.closed.Load() {
 			return 0, transport.ErrClosed
 		}
-		r.want = min(len(batch), batchMax)
+		if kept := c.unload(batch); kept > 0 {
+			return kept, nil
+		}
+		r.want = r.most
+		if r.whole != nil {
+			r.want = trainSlots
+		}
+		r.want = min(len(batch), r.want)
 		if err := c.raw.Read(r.read); err != nil {
 			return 0, c.why(err)
 		}
 		switch {
-		case r.err == 0:
-		case r.err == unix.EINTR:
-			continue
+		case r.err == 0 || r.err == unix.EINTR:
 		case fromPath(r.err):
 			c.refused.Add(1)
-			continue
 		default:
 			return 0, fmt.Errorf("udp: receiving: %w", r.err)
 		}
-		kept := 0
-		for i := range r.n {
-			data := r.slots[i][:r.headers[i].Len]
-			if !r.peer.is(&r.names[i]) || r.foreign(data) {
+	}
+}
+
+// unload hands on what the last call brought, as much as there is room for.
+func (c *Conn) unload(batch []transport.Message) (kept int) {
+	r := &c.receiver
+	strays := int64(0)
+	for r.slot < r.n && kept < len(batch) {
+		data := r.slots[r.slot][:r.headers[r.slot].Len]
+		size := len(data)
+		if r.offset == 0 {
+			if !r.peer.is(&r.names[r.slot]) || r.foreign(data) {
+				strays++
+				r.slot++
 				continue
 			}
-			batch[kept] = transport.Message{Data: data, At: r.at}
+		}
+		if r.whole != nil {
+			size = r.whole.begin(r.slot, r.offset, &r.headers[r.slot].Hdr, data)
+		}
+		for kept < len(batch) {
+			end := min(r.offset+size, len(data))
+			batch[kept] = transport.Message{Data: data[r.offset:end:end], At: r.at}
 			kept++
-		}
-		if strays := r.n - kept; strays > 0 {
-			c.strays.Add(int64(strays))
-		}
-		if kept > 0 {
-			return kept, nil
+			if r.offset = end; end == len(data) {
+				r.slot, r.offset = r.slot+1, 0
+				break
+			}
 		}
 	}
+	if strays > 0 {
+		c.strays.Add(strays)
+	}
+	return kept
 }
 
 // sessionAt is where a message has its session (see package message).

@@ -12,66 +12,66 @@ import (
 )
 
 // sender is the state of handing datagrams to the kernel, made once so that
-// sending allocates nothing. Each message has a header and a vector of its
-// own.
+// sending allocates nothing. Each message has a vector, each train a header.
 type sender struct {
-	headers [batchMax]unix.Mmsghdr
-	vectors [batchMax]unix.Iovec
+	headers  [sendMax]unix.Mmsghdr
+	controls [sendMax]segmentSize
+	lengths  [sendMax]int // messages of a train
+	vectors  [sendMax]unix.Iovec
+	cuttable int // the longest message that the kernel takes in trains, as far as is known
 
 	// The call in progress, and what came of it.
 	batch [][]byte
-	n     int
+	used  int // headers
+	n     int // messages that were taken
 	err   syscall.Errno
 
 	// one and many make one system call. They report false when the socket's
-	// buffer has no room, and are called again when it has.
+	// buffer has no room, and are called again when it has. The call does not wait,
+	// and Go's scheduler is not told of it: what takes longer than 20 µs, as a batch
+	// does, would have the thread's processor given to another one, which finds
+	// nothing to do (retake in runtime/proc.go).
 	one, many func(fd uintptr) bool
 }
 
 func (s *sender) init() {
-	for i := range s.headers {
-		s.headers[i].Hdr.Iov = &s.vectors[i]
-		s.headers[i].Hdr.SetIovlen(1)
-	}
+	s.cuttable = trainBytes
 	s.one = func(fd uintptr) bool {
 		m := s.batch[0]
-		_, _, err := unix.Syscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)))
-		if err == 0 {
-			s.n, s.err = 1, 0
-			return true
+		_, _, err := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)))
+		if s.n, s.err = 0, err; err == 0 {
+			s.n = 1
 		}
-		s.n, s.err = 0, err
 		return err != unix.EAGAIN
 	}
 	s.many = func(fd uintptr) bool {
-		n, _, err := unix.Syscall6(unix.SYS_SENDMMSG, fd,
-			uintptr(unsafe.Pointer(&s.headers[0])), uintptr(len(s.batch)), unix.MSG_DONTWAIT, 0, 0)
-		if err == 0 {
-			s.n, s.err = int(n), 0
-			return true
+		taken, _, err := unix.RawSyscall6(unix.SYS_SENDMMSG, fd,
+			uintptr(unsafe.Pointer(&s.headers[0])), uintptr(s.used), unix.MSG_DONTWAIT, 0, 0)
+		if s.n, s.err = 0, err; err == 0 {
+			for _, n := range s.lengths[:taken] {
+				s.n += n
+			}
 		}
-		s.n, s.err = 0, err
 		return err != unix.EAGAIN
 	}
 }
 
-// hand gives one batch of at most batchMax messages to the kernel, which may
+// hand gives one batch of at most sendMax messages to the kernel, which may
 // take the first of them only.
 func (s *sender) hand(raw syscall.RawConn, batch [][]byte) error {
 	s.batch = batch
-	var err error
 	if len(batch) == 1 {
-		err = raw.Write(s.one)
-	} else {
-		for i, m := range batch {
-			s.vectors[i].Base = unsafe.SliceData(m)
-			s.vectors[i].SetLen(len(m))
-		}
-		err = raw.Write(s.many)
-		clear(s.vectors[:len(batch)])
+		s.used = 0
+		return raw.Write(s.one)
 	}
+	s.couple()
+	return raw.Write(s.many)
+}
+
+// forget lets go of the batch.
+func (s *sender) forget() {
+	clear(s.vectors[:len(s.batch)])
 	s.batch = nil
-	return err
 }
 
 const (
@@ -93,7 +93,7 @@ func (c *Conn) Send(batch [][]byte) (int, error) {
 		if c.closed.Load() {
 			return sent, transport.ErrClosed
 		}
-		todo := batch[sent:min(sent+batchMax, len(batch))]
+		todo := batch[sent:min(sent+c.most, len(batch))]
 		for i, m := range todo {
 			if len(m) > c.largest {
 				todo = todo[:i]
@@ -110,7 +110,10 @@ func (c *Conn) Send(batch [][]byte) (int, error) {
 			return sent, fmt.Errorf("%w: %d bytes, the session's limit is %d", transport.ErrTooLarge, len(batch[sent]), c.largest)
 		}
 		s := &c.sender
-		if err := s.hand(c.raw, todo); err != nil {
+		err := s.hand(c.raw, todo)
+		refused := s.err != 0 && s.refuses(s.err)
+		s.forget()
+		if err != nil {
 			return sent, c.why(err)
 		}
 		sent += s.n
@@ -118,7 +121,7 @@ func (c *Conn) Send(batch [][]byte) (int, error) {
 		switch {
 		case s.err == 0:
 			errs = 0
-		case s.err == unix.EINTR:
+		case s.err == unix.EINTR, refused:
 		case s.err == unix.EMSGSIZE:
 			return sent, fmt.Errorf("%w: %d bytes: %w", transport.ErrTooLarge, len(batch[sent]), s.err)
 		case s.err == unix.ENOBUFS || s.err == unix.ENOMEM:

@@ -26,6 +26,10 @@ func (c *Conn) refresh() {
 		s.SendBuffer, s.ReceiveBuffer = socket.Buffers(fd)
 		if dropped, ok := socket.Drops(fd); ok {
 			s.ReceiverDropped = new(int64(dropped))
+			if w := c.receiver.whole; w != nil {
+				s.ReceiverDropped = new(w.missing.Load())
+				s.TrainsDropped = int64(dropped - w.drops.Load())
+			}
 		}
 		c.last = s
 	})

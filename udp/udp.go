@@ -63,7 +63,7 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 	if err != nil {
 		return nil, err
 	}
-	return &Listener{udp: pc.(*net.UDPConn), session: c.Session, largest: largest}, nil
+	return &Listener{udp: pc.(*net.UDPConn), config: c, largest: largest}, nil
 }
 
 // Dial binds a socket and names the other end to it. Nothing is sent, and
@@ -78,7 +78,7 @@ func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Co
 	if err != nil {
 		return nil, err
 	}
-	conn, err := newConn(udp, socket.Unmap(addr), c.Session, largest)
+	conn, err := newConn(udp, socket.Unmap(addr), c, largest)
 	if err != nil {
 		_ = udp.Close()
 		return nil, err

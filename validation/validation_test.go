@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,7 +25,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	lab.Dispatch(experiment.Roles())
+	roles := experiment.Roles()
+	maps.Copy(roles, bareRoles())
+	lab.Dispatch(roles)
 	goleak.VerifyTestMain(m)
 }
 

@@ -54,7 +54,7 @@ type Plan struct {
 	Duration time.Duration `json:"duration_ns"`
 	Size     int           `json:"size_bytes"` // of a message, header included
 	Rate     float64       `json:"rate_per_s"` // messages, not bytes
-	Saturate bool          `json:"saturate"`   // as fast as the transport takes them; Rate and Arrival do not count
+	Saturate bool          `json:"saturate"`   // as fast as the transport takes them, or answers come; Rate and Arrival do not count
 	Arrival  Arrival       `json:"arrival"`
 	Burst    int           `json:"burst,omitempty"` // messages a burst
 	Seed     uint64        `json:"seed"`            // of the Poisson gaps

@@ -177,14 +177,14 @@ func describe(at conditions) string {
 	return text
 }
 
-// tellOverrun says how many packets the program sent faster than the emulator
+// tellOverrun says how many frames the program sent faster than the emulator
 // could take them, if there were any: it would look like loss.
 func (p *program) tellOverrun(l *lab.Lab) {
 	soon, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	link, _, err := l.Link(soon)
 	if n := link.Up.Overrun + link.Down.Overrun; err == nil && n > 0 {
-		fmt.Fprintf(p.stderr, "netcmp lab: the emulator was overrun: %d packets came faster than this machine can carry them, and are lost\n", n)
+		fmt.Fprintf(p.stderr, "netcmp lab: the emulator was overrun: %d frames, each a packet or a train of some, came faster than this machine can carry them, and are lost\n", n)
 	}
 }
 

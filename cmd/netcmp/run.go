@@ -28,7 +28,7 @@ const (
 )
 
 // outputFlags do not change what is measured.
-var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect", "records", "html", "pcap", "qlog", "keylog"}
+var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect", "records", "html", "pcap", "qlog", "keylog", "profile-cpu", "profile-mem"}
 
 // experimentFlags are those of run that are not the path's.
 func experimentFlags() []cli.Flag {
@@ -41,7 +41,7 @@ func experimentFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "duration", Usage: "for how long, instead of --count or beside it", Category: messageCategory},
 		&cli.IntFlag{Name: "size", Value: workload.DefaultSize, Usage: "`BYTES` of a message, its header of 40 included", Category: messageCategory},
 		&cli.Float64Flag{Name: "rate-messages", Value: workload.DefaultRate, Usage: "messages a second", Category: messageCategory},
-		&cli.BoolFlag{Name: "saturate", Usage: "as fast as the transport takes them", Category: messageCategory},
+		&cli.BoolFlag{Name: "saturate", Usage: "as fast as the transport takes them; of requests the next leaves when the answer has come", Category: messageCategory},
 		&cli.StringFlag{Name: "arrival", Value: "constant", Usage: "constant, poisson or burst", Category: messageCategory},
 		&cli.IntFlag{Name: "burst", Value: workload.DefaultBurst, Usage: "messages in a burst", Category: messageCategory},
 		&cli.StringFlag{Name: "direction", Value: "up", Usage: "up (client to server), down or both", Category: messageCategory},
@@ -51,6 +51,7 @@ func experimentFlags() []cli.Flag {
 
 		&cli.StringFlag{Name: "congestion", Usage: "TCP's congestion control: cubic, reno, bbr … (the system's)", Category: transportCategory},
 		&cli.BoolFlag{Name: "no-delay", Value: true, Usage: "send small messages at once; false is Nagle's algorithm", Category: transportCategory},
+		&cli.BoolFlag{Name: "no-batch", Usage: "a system call for each message, at both ends (over a byte stream, at the sender)", Category: transportCategory},
 		&cli.BoolFlag{Name: "resume", Usage: "resume the TLS session of a connection made before, which is not measured: QUIC then sends at once (0-RTT), tls spares the certificate alone", Category: transportCategory},
 		&cli.IntFlag{Name: "send-buffer", Usage: "of the sockets, `BYTES`", Category: transportCategory},
 		&cli.IntFlag{Name: "receive-buffer", Usage: "of the sockets, `BYTES`", Category: transportCategory},
@@ -70,7 +71,7 @@ func (p *program) runCommand() *cli.Command {
 	return &cli.Command{
 		Name: "run", Usage: "one experiment: one sender, one receiver, one path, one result",
 		UsageText: "netcmp run --proto PROTOCOL [flags]",
-		Flags:     append(append(experimentFlags(), captureFlags()...), pathFlags()...),
+		Flags:     slices.Concat(experimentFlags(), captureFlags(), profileFlags(), pathFlags()),
 		Action:    p.run,
 	}
 }
@@ -83,6 +84,14 @@ func captureFlags() []cli.Flag {
 			Usage: fmt.Sprintf("split each message's delay into waiting, crossing and held back, by the lab's packets (tcp, udp); up to %d messages a second by default", experiment.AnatomyRate),
 		},
 		pcapFlag(),
+	}
+}
+
+// profileFlags are those that have the ends look at themselves.
+func profileFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "profile-cpu", Usage: "write the CPU profile of both ends, a `FILE` each: of cpu.pprof cpu-client.pprof and cpu-server.pprof (go tool pprof); with --connect of the client alone", Category: outputCategory},
+		&cli.StringFlag{Name: "profile-mem", Usage: "the same of what they allocate, into `FILE`", Category: outputCategory},
 	}
 }
 
@@ -139,7 +148,7 @@ func specFrom(c *cli.Context, proto string, seed uint64) (s peer.Spec, err error
 		Proto: proto, Plan: plan,
 		Direction: peer.Direction(c.String("direction")), Pattern: peer.Pattern(c.String("pattern")),
 		Interval:   c.Duration("interval"),
-		Congestion: c.String("congestion"), Nagle: !c.Bool("no-delay"), Resume: c.Bool("resume"),
+		Congestion: c.String("congestion"), Nagle: !c.Bool("no-delay"), NoBatch: c.Bool("no-batch"), Resume: c.Bool("resume"),
 		SendBuffer: c.Int("send-buffer"), ReceiveBuffer: c.Int("receive-buffer"),
 		Messages: c.IsSet("records") || c.IsSet("html"),
 	}
@@ -171,6 +180,9 @@ func configFrom(c *cli.Context) (x experiment.Config, err error) {
 	if c.IsSet("pcap") {
 		x.Pcap = io.Discard // until the file is open, which it is when all else is right
 	}
+	if err := filesFrom(c, map[string]*string{"profile-cpu": &x.Profile.CPU, "profile-mem": &x.Profile.Memory}); err != nil {
+		return x, err
+	}
 	x.Command = fmt.Sprintf("%s --seed %d", again(c, "run", outputFlags...), x.Seed)
 	if err := x.Validate(); err != nil {
 		return x, usage(err)
@@ -190,6 +202,24 @@ func traceable(c *cli.Context, protos []string) error {
 		return usagef("--qlog is QUIC's own log: it takes quic, quic-streams or quic-datagram")
 	case c.String("keylog") != "" && !quic && !tls:
 		return usagef("--keylog keeps the secrets of encryption: it takes tls, quic, quic-streams or quic-datagram")
+	}
+	return nil
+}
+
+// filesFrom gives the files that flags name by their whole paths: the ends, which
+// write them, are processes of their own.
+func filesFrom(c *cli.Context, into map[string]*string) (err error) {
+	for flag, to := range into {
+		name := c.String(flag)
+		if name == "" {
+			if c.IsSet(flag) {
+				return usagef("--%s is the name of a file, and it is empty", flag)
+			}
+			continue
+		}
+		if *to, err = filepath.Abs(name); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -215,16 +245,8 @@ func commonFrom(c *cli.Context, proto string) (x experiment.Config, err error) {
 	if err := traceable(c, strings.Split(proto, ",")); err != nil {
 		return x, err
 	}
-	// The ends are processes of their own.
-	for _, f := range []struct {
-		flag string
-		into *string
-	}{{"qlog", &x.Traces.QlogDir}, {"keylog", &x.Traces.KeyLog}} {
-		if name := c.String(f.flag); name != "" {
-			if *f.into, err = filepath.Abs(name); err != nil {
-				return x, err
-			}
-		}
+	if err := filesFrom(c, map[string]*string{"qlog": &x.Traces.QlogDir, "keylog": &x.Traces.KeyLog}); err != nil {
+		return x, err
 	}
 	x.Connect, x.Token = c.String("connect"), c.String("token")
 	if x.Connect != "" && c.IsSet("engine") {

@@ -49,6 +49,39 @@ func (s suite) testBuffers(t *testing.T) {
 	within(t, patience, "moving messages", func() error { return s.deliver(client, server, letters(0, 10, 1000)) })
 }
 
+// A system call a message: of datagrams one comes at a time, and what is written to
+// a stream leaves message by message. Nothing else about what comes is different.
+func (s suite) testNoBatch(t *testing.T) {
+	const count = 8 // fewer than TCP's initial window: each write leaves at once
+	client, server := s.pair(t, transport.Config{NoBatch: true, Bulk: true, Session: session})
+	segments := func() uint32 {
+		if info := client.Stats().TCPInfo; info != nil {
+			return info.SegsOut
+		}
+		return 0
+	}
+	before := segments()
+	within(t, patience, "moving messages", func() error { return s.deliver(client, server, letters(0, count, 900)) })
+	if info := client.Stats().TCPInfo; info != nil && segments()-before < count {
+		t.Errorf("%d messages left in %d segments", count, segments()-before)
+	}
+	if s.promise.Handshake {
+		return
+	}
+	if n, err := client.Send(letters(count, count, 900)); n != count || err != nil {
+		t.Fatal(n, err)
+	}
+	in := make([]transport.Message, 2*count)
+	within(t, patience, "receiving", func() error {
+		for range count {
+			if n, err := server.Receive(in); n != 1 || err != nil {
+				return fmt.Errorf("%d messages came at a time: %w", n, err)
+			}
+		}
+		return nil
+	})
+}
+
 // Congestion control is what was asked for, or an error says that it is not
 // there. Every transport that has one has Reno.
 func (s suite) testCongestion(t *testing.T) {

@@ -80,6 +80,7 @@ func (s suite) run(t *testing.T) {
 		{"ListenerClosed", s.testListenerClosed},
 		{"BadConfig", s.testBadConfig},
 		{"Buffers", s.testBuffers},
+		{"NoBatch", s.testNoBatch},
 		{"Congestion", s.testCongestion},
 		{"StatsAnyTime", s.testStatsAnyTime},
 	}
