@@ -85,7 +85,7 @@ func (s *sender) couple() {
 // sent leads: its messages are larger than the path's packets (EINVAL,
 // udp_send_skb in net/ipv4/udp.c), or the device cannot (EIO). It reports whether
 // there was one.
-func (s *sender) refuses(err error) bool {
+func (s *sender) refuses(err unix.Errno) bool {
 	if s.used == 0 || s.lengths[0] < 2 || len(s.batch) == 0 {
 		return false
 	}

@@ -403,7 +403,7 @@ func findRates(t *testing.T) (all []rateFound) {
 		all = append(all, rateFound{
 			Command: command, Rate: thousands(*x.RatePerS),
 			Limit: map[string]string{result.FaultLoss: "messages are lost", result.FaultLag: "messages come later and later", result.FaultSender: "the sender does not send all"}[x.Limit],
-			Sent: thousands(*x.Saturated.SentPerS), Delivered: thousands(*x.Saturated.Delivers),
+			Sent:  thousands(*x.Saturated.SentPerS), Delivered: thousands(*x.Saturated.Delivers),
 			Share: fmt.Sprintf("%.1f %%", 100*(1-x.Saturated.LossRatio)),
 		})
 		t.Logf("%+v", all[len(all)-1])
