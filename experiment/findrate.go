@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"netcmp/result"
@@ -150,11 +151,18 @@ func (b *bracket) fails(rate float64) {
 }
 
 // lagShare is the share of a trial's time that its last message may be late beyond
-// the quickest one, and lagLeast what any may be: a machine's own hiccup.
+// the quickest one, and lagLeast what any may be: a machine's own hiccup. A delay that
+// grows steadily shows sooner than that: growthShare and growthLeast are the same for
+// what it grew by, which a hiccup does not move.
 const (
-	lagShare = 0.02
-	lagLeast = 20 * time.Millisecond
+	lagShare    = 0.02
+	lagLeast    = 20 * time.Millisecond
+	growthShare = 0.005
+	growthLeast = 3 * time.Millisecond
 )
+
+// trialIntervals are what a trial is cut into to see whether its delay grows.
+const trialIntervals = 20
 
 // FindRate searches with experiments like c. Each trial has a seed of its own, that
 // follows from c's.
@@ -164,6 +172,7 @@ func FindRate(ctx context.Context, c Config, s RateSearch) (*result.RateSearch, 
 		c.Spec.Plan.Duration = DefaultTrial
 	}
 	s.Duration = c.Spec.Plan.Duration
+	c.Spec.Interval = s.Duration / trialIntervals
 	var last *result.Document
 	s.Trial = func(ctx context.Context, n int, rate float64) (result.RateTrial, error) {
 		x := c
@@ -225,13 +234,40 @@ func judged(m *result.Measured, rate float64, s RateSearch) result.RateTrial {
 		t.LagNS = new(*m.Speed.DurationNS - int64(span) - *m.Delay.MinNS)
 		t.SentPerS = new(float64(t.Sent) / s.Duration.Seconds())
 	}
+	if rate > 0 {
+		t.GrowthNS = growth(m.Intervals, s.Duration)
+	}
+	bound := func(share float64, least time.Duration) int64 {
+		return max(int64(least), int64(share*float64(s.Duration)))
+	}
 	switch {
 	case t.Sent == 0 || t.LossRatio > s.LossLimit:
 		t.Fault = result.FaultLoss
 	case m.Instrument.MissedSends > 0:
 		t.Fault = result.FaultSender
-	case rate > 0 && (t.LagNS == nil || *t.LagNS > max(int64(lagLeast), int64(lagShare*float64(s.Duration)))):
+	case rate > 0 && (t.LagNS == nil || *t.LagNS > bound(lagShare, lagLeast)),
+		t.GrowthNS != nil && *t.GrowthNS > bound(growthShare, growthLeast):
 		t.Fault = result.FaultLag
 	}
 	return t
+}
+
+// growth is what the delay grew by in all of that time, at the slope that is the
+// median of those between any two intervals' medians (Theil 1950, Sen 1968): that a
+// quarter of the intervals are astray does not move it. The last one is seldom whole.
+// It is nil where there are too few to say.
+func growth(intervals []result.Interval, over time.Duration) *int64 {
+	var slopes []float64
+	for i, a := range intervals {
+		for _, b := range intervals[i+1 : max(len(intervals)-1, i+1)] {
+			if a.DelayP50NS != nil && b.DelayP50NS != nil {
+				slopes = append(slopes, float64(*b.DelayP50NS-*a.DelayP50NS)/float64(b.AtNS-a.AtNS))
+			}
+		}
+	}
+	if len(slopes) < trialIntervals/2 {
+		return nil
+	}
+	slices.Sort(slopes)
+	return new(int64(slopes[len(slopes)/2] * float64(over)))
 }

@@ -40,7 +40,10 @@ type RateTrial struct {
 	// LagNS is how much later the last message was than the quickest: what the
 	// sender was behind, and what stood in queues, at the end.
 	LagNS *int64 `json:"lag_ns"`
-	Fault string `json:"fault"` // why the rate does not hold; "" if it does
+	// GrowthNS is what the delay grew by over the trial, at its steady slope. Null for
+	// the trial that saturates.
+	GrowthNS *int64 `json:"growth_ns"`
+	Fault    string `json:"fault"` // why the rate does not hold; "" if it does
 }
 
 // Why a rate does not hold.
