@@ -7,9 +7,12 @@ import (
 	"os"
 	"strings"
 
+	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"netcmp/netem/emulator"
 )
 
 // mtu is that of the path, as on an Ethernet.
@@ -61,7 +64,28 @@ func connect(h Host, t *hostThread, e Engine) (index int, err error) {
 			return 0, err
 		}
 	}
+	if e == Emulator && !emulator.TakesDatagramTrains() {
+		if err := t.do(cutDatagrams); err != nil {
+			return 0, err
+		}
+	}
 	return near.Attrs().Index, nil
+}
+
+// cutDatagrams has the host's device not take trains of datagrams: the kernel then
+// cuts them before.
+func cutDatagrams() error {
+	tool, err := ethtool.NewEthtool()
+	if err != nil {
+		return err
+	}
+	defer tool.Close()
+	const feature = "tx-udp-segmentation" // Linux 4.18 and later have it, and the trains
+	all, err := tool.Features("eth0")
+	if on := all[feature]; err != nil || !on {
+		return err
+	}
+	return tool.Change("eth0", map[string]bool{feature: false})
 }
 
 // up sets a device up, without addresses that nobody asked for.

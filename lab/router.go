@@ -254,10 +254,19 @@ func (r *router) direction(up bool, seen emulator.Passage) (l result.LinkDirecti
 }
 
 // plain turns the device's offloads off, so that every packet meets netem by
-// itself: netem draws once for a train of 64 KiB.
+// itself: netem draws once for a train of 64 KiB. What a program sends in trains of
+// its own (UDP_SEGMENT) the device may cut whatever these say, so it is told to take
+// none (gso_features_check in net/core/dev.c).
 func plain(name string) error {
 	if _, err := tc.SetOffloads(name, tc.Offloads{}); err != nil {
 		return fmt.Errorf("%s: offloads: %w", name, err)
+	}
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkSetGSOMaxSegs(link, 1)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: packets of a train: %w", name, err)
 	}
 	return nil
 }

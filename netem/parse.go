@@ -190,6 +190,9 @@ func knownOptions() string {
 		if o.word == o.name {
 			names = append(names, o.name)
 		}
+		if o.name == "delay" && o.word == o.name {
+			names = append(names, "noreorder (after delay)")
+		}
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }

@@ -152,7 +152,7 @@ func TestParseRefuses(t *testing.T) {
 		{"limit -1", `limit: "-1" is not a number of packets`},
 		{"limit 4294967296", `limit: "4294967296" is not a number of packets`},
 		{"gap -1", `gap: "-1" is not a number of packets: want a whole number from 0`},
-		{"20ms", `unknown word "20ms": want limit, delay, loss, seed, ecn, reorder, corrupt, gap, duplicate, distribution, rate, slot, queue or trace`},
+		{"20ms", `unknown word "20ms": want limit, delay, noreorder (after delay), loss, seed, ecn, reorder, corrupt, gap, duplicate, distribution, rate, slot, queue or trace`},
 		{"Delay 20ms", `unknown word "Delay"`},
 		{"delayed 20ms", `unknown word "delayed"`},
 		{"loss 1% 101%", `loss: "101%" is out of range`},

@@ -1,6 +1,25 @@
 package emulator
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// TakesDatagramTrains reports whether packet sockets tell of trains of datagrams
+// (UDP_SEGMENT) here: since Linux 6.2 (virtio_net_hdr_from_skb in
+// include/linux/virtio_net.h). Before, they drop them (tpacket_rcv): a device that
+// the emulator looks at has to cut them.
+func TakesDatagramTrains() bool {
+	var u unix.Utsname
+	var major, minor int
+	if unix.Uname(&u) != nil {
+		return false
+	}
+	_, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
+	return err == nil && (major > 6 || major == 6 && minor >= 2)
+}
 
 // Frame is a frame as an AF_PACKET socket with PACKET_VNET_HDR tells of it: what
 // a host handed to its device, cut by nobody yet.

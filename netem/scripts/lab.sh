@@ -34,6 +34,10 @@ lab_up() {
 		ip netns add "$namespace"
 		ip -n "$namespace" link set lo up
 	done
+	if ! tc -n "$router" qdisc add dev lo root netem 2>/dev/null; then
+		echo "$0: this kernel has no netem (modprobe sch_netem); netcmp run --engine emulator needs none" >&2
+		exit 3
+	fi
 	ip -n "$router" link add to-client type veth peer name eth0 netns "$client"
 	ip -n "$router" link add to-server type veth peer name eth0 netns "$server"
 	ip -n "$router" addr add 198.18.1.254/24 dev to-client
@@ -46,10 +50,10 @@ lab_up() {
 	ip -n "$server" route add default via 198.18.2.254
 	ip netns exec "$router" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
 	# One packet is to be one packet: netem draws once for a train of them.
-	ip netns exec "$client" ethtool -K eth0 tso off gso off gro off >/dev/null
-	ip netns exec "$server" ethtool -K eth0 tso off gso off gro off >/dev/null
+	ip netns exec "$client" ethtool -K eth0 tso off gso off gro off tx-udp-segmentation off >/dev/null
+	ip netns exec "$server" ethtool -K eth0 tso off gso off gro off tx-udp-segmentation off >/dev/null
 	for end in to-client to-server; do
-		ip netns exec "$router" ethtool -K "$end" tso off gso off gro off >/dev/null
+		ip netns exec "$router" ethtool -K "$end" tso off gso off gro off tx-udp-segmentation off >/dev/null
 	done
 }
 

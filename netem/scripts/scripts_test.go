@@ -53,6 +53,21 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// Where the kernel has no netem a script says so, in a line and by its exit code.
+func TestScriptsWithoutNetem(t *testing.T) {
+	if out, err := exec.Command("unshare", "-n", "true").CombinedOutput(); err != nil {
+		t.Skipf("no namespaces: %s", out)
+	}
+	if exec.Command("unshare", "-n", "tc", "qdisc", "add", "dev", "lo", "root", "netem").Run() == nil {
+		t.Skip("this kernel has netem")
+	}
+	cmd := exec.Command("sh", "loss.sh")
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 3 || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), "modprobe sch_netem") {
+		t.Errorf("exit code %d:\n%s", cmd.ProcessState.ExitCode(), out)
+	}
+}
+
 // Killed before it could clean up, a script leaves what cleanup.sh finds.
 func TestCleanup(t *testing.T) {
 	if out, err := exec.Command("ip", "netns", "add", "netcmp-1-client").CombinedOutput(); err != nil {

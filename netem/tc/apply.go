@@ -178,6 +178,7 @@ func displaced(s Setup, index int, replace bool) (*previous, error) {
 			if s.In != nil {
 				return nil, fmt.Errorf("%s has the qdisc %s, %w: --ingress needs its place, and its filters could not be put back", s.Device, q.Kind, ErrForeign)
 			}
+		case !s.leaving():
 		case q.Parent == root && q.Handle == Handle<<16:
 			return nil, fmt.Errorf("%s: %w, from a script: run that with stop", s.Device, ErrApplied)
 		case q.Parent == root && q.Handle != 0:
@@ -208,12 +209,10 @@ func (s Setup) install(index int) error {
 			return err
 		}
 	}
-	if s.Filter.All() {
-		if err := Install(index, s.Out); err != nil {
+	if s.leaving() {
+		if err := s.installLeaving(index); err != nil {
 			return err
 		}
-	} else if err := s.installPicked(index); err != nil {
-		return err
 	}
 	if s.In == nil {
 		return nil
@@ -250,6 +249,13 @@ func (s Setup) install(index int) error {
 		}
 	}
 	return nil
+}
+
+func (s Setup) installLeaving(index int) error {
+	if s.Filter.All() {
+		return Install(index, s.Out)
+	}
+	return s.installPicked(index)
 }
 
 // installPicked puts netem under a band that only picked packets reach.

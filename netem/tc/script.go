@@ -13,7 +13,7 @@ import (
 // Setup is netem on a device.
 type Setup struct {
 	Device string
-	Out    netem.Impairment  // of the packets that leave
+	Out    netem.Impairment  // of the packets that leave; a clean one beside In leaves them alone
 	In     *netem.Impairment // of those that come in; nil leaves them alone
 	Filter Filter            // which packets meet it
 	// KeepOffloads leaves the device's offloads as they are. netem then decides
@@ -28,6 +28,9 @@ const (
 )
 
 var deviceName = regexp.MustCompile(`^[A-Za-z0-9_.@:-]{1,15}$`)
+
+// leaving says whether what leaves meets netem.
+func (s Setup) leaving() bool { return s.In == nil || !s.Out.IsClean() }
 
 // Validate says what is wrong with a setup.
 func (s Setup) Validate() error {
@@ -130,9 +133,11 @@ func (s Setup) Script(command string) (string, error) {
 		line("\t\t-e 's/^generic-segmentation-offload: on$/gso on/p' -e 's/^generic-receive-offload: on$/gro on/p' >\"$kept\"")
 		line("\tethtool -K \"$dev\" tso off gso off gro off")
 	}
-	if s.Filter.All() {
+	switch {
+	case !s.leaving():
+	case s.Filter.All():
 		line("\t%s \"$dev\" root handle %x: netem%s", out.add, Handle, out.words)
-	} else {
+	default:
 		line("\t# Only what the filters pick goes to band %d, where netem is.", pickedBand)
 		line("\ttc qdisc add dev \"$dev\" root handle %x: prio bands %d priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1", Handle, pickedBand)
 		line("\t%s \"$dev\" parent %x:%d handle %x: netem%s", out.add, Handle, pickedBand, childHandle, out.words)
@@ -171,7 +176,9 @@ func (s Setup) Script(command string) (string, error) {
 		line("\ttc qdisc del dev \"$dev\" ingress || failed=1")
 		line("\tip link del dev \"$ifb\" || failed=1")
 	}
-	line("\ttc qdisc del dev \"$dev\" root handle %x: || failed=1", Handle)
+	if s.leaving() {
+		line("\ttc qdisc del dev \"$dev\" root handle %x: || failed=1", Handle)
+	}
 	if !s.KeepOffloads {
 		line("\tif [ -s \"$kept\" ]; then")
 		line("\t\txargs ethtool -K \"$dev\" <\"$kept\" || failed=1")

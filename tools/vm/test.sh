@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 table=(
 	"root ./netem/tc ."
 	"root ./lab ."
-	"root ./experiment Kernel"
+	"root ./experiment Kernel|Trains"
 	"root ./netem/scripts ."
 	"user ./lab ."
 	"user ./experiment Kernel"
