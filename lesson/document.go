@@ -18,7 +18,10 @@ type Document struct {
 	Tool   result.Tool `json:"tool"`
 	Name   string      `json:"name"`
 	Title  string      `json:"title"`
+	Quick  bool        `json:"quick,omitempty"` // what takes a minute was not waited for
 	Scenes []*Scene    `json:"scenes"`
+
+	options Options
 }
 
 // Scene is a part of a lesson: one conversation through one path.
@@ -29,7 +32,9 @@ type Scene struct {
 	Steps      []Step      `json:"steps"`
 	Assertions []Assertion `json:"assertions"`
 	States     []State     `json:"states,omitempty"` // of both ends' sockets, in the order of time
+	Table      []Row       `json:"table,omitempty"`
 	Packets    []Packet    `json:"packets"`
+	Left       int         `json:"packets_left,omitempty"` // that are not among them
 
 	Ladder *capture.Ladder `json:"-"`
 	Axis   string          `json:"-"` // a drawing in text beside the ladder
@@ -46,6 +51,12 @@ type Figure struct {
 	Name  string `json:"name"`
 	Value int64  `json:"value"`
 	Unit  string `json:"unit"` // "ns", "packets", "bytes"; "" for a bare number
+}
+
+// Row is a row of a scene's table: the same figures of one thing after the other.
+type Row struct {
+	Name    string   `json:"name"`
+	Figures []Figure `json:"figures"`
 }
 
 // Assertion is something that the lesson teaches, held against what was measured.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"netcmp/netem"
 )
@@ -29,6 +30,8 @@ func Lessons() []Lesson {
 		{"handshake", "A call begins with a handshake, a letter with itself", handshake},
 		{"empty-send", "Nothing said is nothing; a letter of nothing is a letter", emptySend},
 		{"close", "A call is ended twice, once by each side", closing},
+		{"time-wait", "Who hangs up first keeps the line engaged for a minute", timeWait},
+		{"connections", "One long call, or a short one for each sentence", connections},
 		{"letter-and-call", "One message is lost: in a call all wait for it, of letters one is missing", letterAndCall},
 		{"ttl", "Every packet has a number of routers to live", timeToLive},
 	}
@@ -46,10 +49,19 @@ func Find(name string) (Lesson, error) {
 	return Lesson{}, fmt.Errorf("%w: %q; known: %s", ErrUnknown, name, strings.Join(known, ", "))
 }
 
+// Options say how a lesson is played.
+type Options struct {
+	// Quick has a lesson not wait for what takes a minute: it states what the rest
+	// would be, by the kernel's own word.
+	Quick bool
+	// Waiting is told now and then how far a lesson is that has to wait; nil is not.
+	Waiting func(what string, elapsed, total time.Duration)
+}
+
 // Run plays the lesson in a lab of its own, or, where it needs several, in one
 // after the other.
-func (l Lesson) Run(ctx context.Context) (*Document, error) {
-	d := &Document{Schema: Schema, Name: l.Name, Title: l.Title}
+func (l Lesson) Run(ctx context.Context, o Options) (*Document, error) {
+	d := &Document{Schema: Schema, Name: l.Name, Title: l.Title, Quick: o.Quick, options: o}
 	if err := l.play(ctx, d); err != nil {
 		return nil, fmt.Errorf("lesson %s: %w", l.Name, err)
 	}

@@ -332,6 +332,11 @@ func (r *run) watch(ctx context.Context, leave context.CancelCauseFunc) {
 		leave(errServerGone)
 		return
 	}
+	var ended sessionEnded
+	if errors.As(err, &ended) {
+		leave(ended)
+		return
+	}
 	leave(fmt.Errorf("%w: %w", errServerGone, err))
 }
 
@@ -348,5 +353,13 @@ func (r *run) follow(ctx context.Context) error {
 			return err
 		}
 		r.tell(line)
+		if line.Ended != "" {
+			return sessionEnded(line.Ended)
+		}
 	}
 }
+
+// sessionEnded is why a server has ended the session before its time, in its words.
+type sessionEnded string
+
+func (e sessionEnded) Error() string { return string(e) }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
 	"netcmp/lesson"
+	"netcmp/report"
 )
 
 func (p *program) lessonCommand() *cli.Command {
@@ -43,6 +45,7 @@ func lessonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "json", Usage: "print one JSON document (" + lesson.Schema + ") and nothing else"},
 		&cli.StringFlag{Name: "html", Usage: "write the lesson as one page to `FILE`, too"},
+		&cli.BoolFlag{Name: "quick", Usage: "do not wait for what takes a minute: state what the rest would be, by the kernel's own timer"},
 		&cli.StringFlag{Name: "markdown", Usage: "write it as NAME.md with its drawings into `DIR`, too"},
 	}
 }
@@ -94,7 +97,14 @@ func (p *program) lesson(c *cli.Context, l lesson.Lesson) error {
 			return usagef("--%s needs a name, and it is empty", flag)
 		}
 	}
-	d, err := l.Run(c.Context)
+	o := lesson.Options{Quick: given(c, "quick").Bool("quick")}
+	done := func() {}
+	if isTerminal(p.stderr) {
+		line := report.NewProgressLine(p.stderr, width(p.stderr), report.UseColor(true, os.Getenv))
+		o.Waiting, done = line.Wait, line.Done
+	}
+	d, err := l.Run(c.Context, o)
+	done()
 	if c.Context.Err() != nil {
 		return exitError{exitInterrupted, errors.New("interrupted: a lesson that was not played to its end says nothing")}
 	}
