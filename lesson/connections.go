@@ -184,8 +184,8 @@ func (a *asking) round() int {
 	return a.trips + questions
 }
 
-// play asks in this manner.
-func (a *asking) play(s *stage) {
+// play asks in this manner, over a path with a delay.
+func (a *asking) play(s *stage, way time.Duration) {
 	to := toPort(a.port)
 	connections := 1
 	if a.short {
@@ -200,18 +200,13 @@ func (a *asking) play(s *stage) {
 		s.client.do("Exchange", first)
 		s.client.do("Resumable", Order{})
 		s.client.do("Settle", Order{})
-		s.wait(pause)
+		s.wait(2*way + closesLater)
 	}
 	order.N = questions
 	a.ask = s.client.do("Exchange", order)
-	if a.resume {
-		last := a.ask.Began
-		for _, t := range a.ask.Times { print(since(last, t).String(), " "); last = t }
-		println()
-	}
 	a.client = s.client.do("Settle", Order{}).CPU
 	a.server = s.server.do("Settle", Order{}).CPU
-	s.wait(pause) // the last packets cross
+	s.wait(2 * way) // the last packets cross
 	a.waiting = countIn(s.client.do("List", Order{}).Sockets, a.port, timeWaitState)
 	a.passive = countIn(s.server.do("List", Order{}).Sockets, a.port, timeWaitState)
 }
@@ -231,7 +226,7 @@ func longOrShort(ctx context.Context, d *Document, way time.Duration) error {
 	title := fmt.Sprintf("%d questions, at a round trip of %d ms", questions, rtt.Milliseconds())
 	return play(ctx, d, title, each(words), capture.Framing{}, func(s *stage) {
 		for _, a := range all {
-			a.play(s)
+			a.play(s, way)
 		}
 	}, func(s *Scene, x *crossed) {
 		for _, a := range all {
@@ -252,6 +247,9 @@ func longOrShort(ctx context.Context, d *Document, way time.Duration) error {
 			short.packets, long.packets, short.bytes, long.bytes, short.waiting)
 		s.say(took("tls", all[3].time()), "TLS waits for TCP's handshake and then for its own: %s. Its keys cost the two ends %s and %s of processor time, where one connection for all costs %s and %s.",
 			ms(all[3].time()), ms(all[3].client), ms(all[3].server), ms(all[2].client), ms(all[2].server))
+		rst := x.resets(true, all[2].port) + x.resets(true, all[3].port)
+		s.say(packets("resets", rst), "Of TLS's %d connections %d are in TIME_WAIT, and the client has sent %d RSTs. TLS says goodbye, too (close_notify): where the server's comes when the client's program has closed already, the kernel answers with an RST, and what was reset does not wait.",
+			questions+1, all[2].waiting+all[3].waiting, rst)
 		s.say(took("quic", all[5].time()), "QUIC makes connection and keys in one round trip: %s. With the session of a connection before (0-RTT) the question leaves at once, and a short connection takes no longer than a long one, %s and %s, though it costs %d packets instead of %d.",
 			ms(all[5].time()), ms(all[7].time()), ms(all[6].time()), all[7].packets, all[6].packets)
 
@@ -436,7 +434,7 @@ func tooMany(ctx context.Context, d *Document) error {
 		again = s.client.try("Hold", Order{To: toServer, N: 1})
 	}, func(s *Scene, x *crossed) {
 		s.say(Figure{"held", int64(held.N), ""}, "The server gives a client address %d connections (netcmp serve --client-limit). %d are made and answered.", limit, held.N)
-		rst := x.resets()
+		rst := x.resets(false, port)
 		s.say(packets("resets", rst), "The next is refused: its handshake is the kernel's and succeeds, but the program resets it before it reads a word (%d RST): the client's call says %s.", rst, outcome(more))
 		if len(every) > 1 {
 			s.say(took("other", since(other.Began, other.Ended)), "Another address is another client: over IPv6 the same one is answered in %s. Of IPv6 a whole /64 counts as one, since a host chooses its addresses there as it likes.", ms(since(other.Began, other.Ended)))
@@ -452,11 +450,16 @@ func tooMany(ctx context.Context, d *Document) error {
 	})
 }
 
-// resets counts the segments of the server's with RST.
-func (x *crossed) resets() int {
+// resets counts a direction's segments with RST, of connections with a port of the
+// server's.
+func (x *crossed) resets(up bool, port uint16) int {
 	return x.count(func(c *capture.Crossing) bool {
-		t := c.Packet().TCP
-		return !c.Up && t != nil && t.Flags&capture.RST != 0
+		p := c.Packet()
+		server := p.Src
+		if up {
+			server = p.Dst
+		}
+		return c.Up == up && server.Port() == port && p.TCP != nil && p.TCP.Flags&capture.RST != 0
 	})
 }
 
