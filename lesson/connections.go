@@ -250,7 +250,8 @@ func longOrShort(ctx context.Context, d *Document, way time.Duration) error {
 		rst := x.resets(true, all[2].port) + x.resets(true, all[3].port)
 		s.say(packets("resets", rst), "Of TLS's %d connections %d are in TIME_WAIT, and the client has sent %d RSTs. TLS says goodbye, too (close_notify): where the server's comes when the client's program has closed already, the kernel answers with an RST, and what was reset does not wait.",
 			questions+1, all[2].waiting+all[3].waiting, rst)
-		s.say(took("quic", all[5].time()), "QUIC makes connection and keys in one round trip: %s. With the session of a connection before (0-RTT) the question leaves at once, and a short connection takes no longer than a long one, %s and %s, though it costs %d packets instead of %d.",
+		s.say(took("quic", all[5].time()), "QUIC makes connection and keys in one round trip: %s. With the session of a connection before (0-RTT) the question leaves with the first packets, and nothing is waited for: %s, and with one connection for all %s. "+
+			"What is left between these is the ends' own work. It still costs %d packets instead of %d.",
 			ms(all[5].time()), ms(all[7].time()), ms(all[6].time()), all[7].packets, all[6].packets)
 
 		control := 0

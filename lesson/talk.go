@@ -184,7 +184,7 @@ func (h *host) Daemon(o Order, _ *Done) error {
 		return err
 	}
 	h.talk.server = peer.NewServer(peer.ServerConfig{Addr: o.To.Addr(), IdleTimeout: o.Every, ClientLimit: o.N})
-	go h.talk.server.Serve(l) // as long as the lab lasts
+	go func() { _ = h.talk.server.Serve(l) }() // as long as the lab lasts
 	return nil
 }
 
