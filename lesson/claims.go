@@ -268,16 +268,17 @@ func lifetime(ctx context.Context, d *Document) error {
 		s.server.do("Receive", Order{Socket: server, N: firstWords})
 		s.server.do("Close", Order{Socket: server})
 		s.wait(slowly)
-		first = s.client.do("Timers", Order{})
+		first = s.client.do("List", Order{})
 		s.wait(watched)
-		last = s.client.do("Timers", Order{})
+		last = s.client.do("List", Order{})
 	}, func(s *Scene, x *crossed) {
-		if len(first.Times) != 1 || len(last.Times) != 1 {
-			x.err = fmt.Errorf("%d and %d sockets are in TIME_WAIT, and not one", len(first.Times), len(last.Times))
+		before, after := timers(first.Sockets), timers(last.Sockets)
+		if len(before) != 1 || len(after) != 1 {
+			x.err = fmt.Errorf("%d and %d sockets are in TIME_WAIT, and not one", len(before), len(after))
 			return
 		}
 		fin := x.segment(false, capture.FIN|capture.ACK, 0) // with it TIME_WAIT begins, or anew
-		left, fell := time.Duration(last.Times[0]), time.Duration(first.Times[0]-last.Times[0])
+		left, fell := after[0], before[0]-after[0]
 		passed := since(first.Ended, last.Ended)
 		whole := since(arrived(fin), last.Ended) + left
 		msl := whole / 2

@@ -49,18 +49,17 @@ const (
 // watched plays the end of a connection, from its beginning, and says which states
 // both ends had.
 func watched(ctx context.Context, d *Document, title string, act func(s *stage, client, server int), draw func(*Scene, *crossed)) error {
-	var client, server []State
+	var states []State
 	return play(ctx, d, title, each("delay 50ms"), capture.Framing{}, func(s *stage) {
-		s.client.do("Watch", Order{})
-		s.server.do("Watch", Order{})
+		s.watch(lookEvery)
 		ours, theirs := s.connected()
 		// As a conversation goes on: the end is not to be mixed up with the beginning.
 		s.wait(pause)
 		act(s, ours, theirs)
 		s.wait(pause) // the last packets cross, and have their effect
-		client, server = s.client.do("Watched", Order{}).States, s.server.do("Watched", Order{}).States
+		states = s.watched()
 	}, func(s *Scene, x *crossed) {
-		s.States = timeline(client, server)
+		s.States = states
 		x.accompany(s.States)
 		draw(s, x)
 		alone := 0

@@ -3,9 +3,7 @@ package lesson
 import (
 	"errors"
 	"io"
-	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -157,25 +155,4 @@ func consult(o *Order) (err error) {
 	part := *o
 	part.N /= o.Calls
 	return ask(fd, &part)
-}
-
-// Timers tells how long the kernel's timers of sockets in TIME_WAIT still have to
-// run, as it says itself (sock_diag(7): idiag_expires, in milliseconds). Such a
-// timer is of kind 3 (net/ipv4/inet_diag.c).
-func (h *host) Timers(_ Order, d *Done) error {
-	handle, err := netlink.NewHandle(unix.NETLINK_INET_DIAG)
-	if err != nil {
-		return err
-	}
-	defer handle.Close()
-	const timeWaitTimer = 3
-	return d.call(func() error {
-		sockets, err := handle.SocketDiagTCP(unix.AF_INET)
-		for _, s := range sockets {
-			if s.State == netlink.TCP_TIME_WAIT && s.Timer == timeWaitTimer {
-				d.Times = append(d.Times, int64(s.Expires)*int64(time.Millisecond))
-			}
-		}
-		return err
-	})
 }

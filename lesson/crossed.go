@@ -75,6 +75,21 @@ func (x *crossed) note(s *Scene, c *capture.Crossing, text string) {
 	}
 }
 
+// show draws these packets alone.
+func (x *crossed) show(s *Scene, which func(*capture.Crossing) bool) {
+	var shown []capture.Crossing
+	s.Packets = nil
+	for i := range x.all {
+		if c := &x.all[i]; which(c) {
+			shown = append(shown, *c)
+			s.Packets = append(s.Packets, newPacket(c))
+		}
+	}
+	s.Left = len(x.all) - len(shown)
+	s.Ladder = capture.NewLadder("", shown, 0)
+	s.Ladder.Left = s.Left
+}
+
 // sent and arrived are when a packet was seen at the one host and at the other.
 func sent(c *capture.Crossing) int64 {
 	if c.Sent == nil {

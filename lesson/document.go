@@ -20,6 +20,7 @@ type Document struct {
 	Name   string      `json:"name"`
 	Title  string      `json:"title"`
 	Claims []*Claim    `json:"claims,omitempty"` // that are tried in the scenes
+	Quick  bool        `json:"quick,omitempty"`  // what takes a minute was not waited for
 	Scenes []*Scene    `json:"scenes"`
 
 	options Options
@@ -33,6 +34,7 @@ type Scene struct {
 	Steps      []Step      `json:"steps"`
 	Assertions []Assertion `json:"assertions"`
 	States     []State     `json:"states,omitempty"` // of both ends' sockets, in the order of time
+	Table      []Row       `json:"table,omitempty"`
 	Packets    []Packet    `json:"packets"`
 	Left       int         `json:"packets_left,omitempty"` // that are not among them
 
@@ -51,6 +53,12 @@ type Figure struct {
 	Name  string `json:"name"`
 	Value int64  `json:"value"`
 	Unit  string `json:"unit"` // "ns", "packets", "bytes"; "" for a bare number
+}
+
+// Row is a row of a scene's table: the same figures of one thing after the other.
+type Row struct {
+	Name    string   `json:"name"`
+	Figures []Figure `json:"figures"`
 }
 
 // Assertion is something that the lesson teaches, held against what was measured.

@@ -56,7 +56,8 @@ func hostMain() int {
 // Order is what a host is to do, as net/rpc carries it.
 type Order struct {
 	Proto  string // of a socket to be opened: "tcp" or "udp"
-	Port   uint16 // that it is bound to
+	Port   uint16 // that it is bound to; 0: the kernel's choice, when it connects
+	Reuse  bool   // a port that a connection before has not quite left (SO_REUSEADDR)
 	Family family // of IP
 	TTL    int    // of what it sends, of IPv6 the hop limit; 0: the system's
 	Node   int    // of the chain, that it is in; 0: the host's own
@@ -64,7 +65,7 @@ type Order struct {
 	To     netip.AddrPort
 	N      int // bytes; of Listen the backlog; of Speak and Hear messages of Size bytes
 	Size   int
-	Every  time.Duration // between two messages
+	Every  time.Duration // between two messages, or two looks
 	Pieces int           // that a question is sent in; 0: one
 	Answer int           // bytes of an answer
 	Calls  int           // that are made or taken
@@ -76,6 +77,10 @@ type Order struct {
 	Patience      time.Duration // 0: patience
 	// Certificate is what an encrypted transport's client is to trust (DER).
 	Certificate []byte
+	Resume      bool   // the session of a connection before
+	Short       bool   // a connection for each message
+	Setting     string // of the kernel's, as its file below /proc/sys
+	Value       string // that it is to have
 }
 
 // Done is what came of it. Times are CLOCK_REALTIME, ns, as those of packets.
@@ -91,6 +96,10 @@ type Done struct {
 	Resumed      bool   // a connection has resumed the session of another
 	Heard        []Request
 	Text         string // what came of it, in words
+	Value        string // of a setting, before it was changed
+	Sockets      []Listed
+	CPU          time.Duration // that the host's program has used for it
+	Memory       int64         // bytes
 }
 
 // patience bounds how long a host waits for anything.
@@ -105,6 +114,7 @@ type host struct {
 	nodes   []netns.NsHandle // of the chain, this host's own first
 	secure  secured
 	web     web
+	talk    talk
 }
 
 func now() int64 {
@@ -175,7 +185,7 @@ func await(fd int, events int16, o *Order) error {
 	}
 }
 
-// Open opens a socket and binds it, to any port where it is told none.
+// Open opens a socket, and binds it where it is told a port.
 func (h *host) Open(o Order, d *Done) error {
 	kind := unix.SOCK_STREAM
 	if o.Proto == "udp" {
@@ -210,9 +220,21 @@ func (h *host) Open(o Order, d *Done) error {
 				return err
 			}
 		}
-		anywhere := [...]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}[o.Family]
-		return unix.Bind(fd, sockaddr(netip.AddrPortFrom(anywhere, o.Port)))
+		if o.Reuse {
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+				return err
+			}
+		}
+		if o.Port == 0 {
+			return nil
+		}
+		return unix.Bind(fd, sockaddr(netip.AddrPortFrom(o.Family.anywhere(), o.Port)))
 	})
+}
+
+// anywhere is every address of the host's.
+func (f family) anywhere() netip.Addr {
+	return [...]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}[f]
 }
 
 func sockaddr(a netip.AddrPort) unix.Sockaddr {

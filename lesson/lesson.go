@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"netcmp/netem"
 )
@@ -30,6 +31,8 @@ func Lessons() []Lesson {
 		{"handshake", "A call begins with a handshake, a letter with itself", handshake},
 		{"empty-send", "Nothing said is nothing; a letter of nothing is a letter", emptySend},
 		{"close", "A call is ended twice, once by each side", closing},
+		{"time-wait", "Who hangs up first keeps the line engaged for a minute", timeWait},
+		{"connections", "One long call, or a short one for each sentence", connections},
 		{"letter-and-call", "One message is lost: in a call all wait for it, of letters one is missing", letterAndCall},
 		{"acks", "Every word of a call is confirmed, no letter is", acknowledged},
 		{"ttl", "Every packet has a number of routers to live", timeToLive},
@@ -50,16 +53,21 @@ func Find(name string) (Lesson, error) {
 	return Lesson{}, fmt.Errorf("%w: %q; known: %s", ErrUnknown, name, strings.Join(known, ", "))
 }
 
-// Options are what may be asked for beside a lesson.
+// Options say how a lesson is played.
 type Options struct {
 	// Pcap gets all packets as pcapng, a section for each scene; nil: none.
 	Pcap io.Writer
+	// Quick has a lesson not wait for what takes a minute: it states what the rest
+	// would be, by the kernel's own word.
+	Quick bool
+	// Waiting is told now and then how far a lesson is that has to wait; nil is not.
+	Waiting func(what string, elapsed, total time.Duration)
 }
 
 // Run plays the lesson in a lab of its own, or, where it needs several, in one
 // after the other.
 func (l Lesson) Run(ctx context.Context, o Options) (*Document, error) {
-	d := &Document{Schema: Schema, Name: l.Name, Title: l.Title, options: o}
+	d := &Document{Schema: Schema, Name: l.Name, Title: l.Title, Quick: o.Quick, options: o}
 	if err := l.play(ctx, d); err != nil {
 		return nil, fmt.Errorf("lesson %s: %w", l.Name, err)
 	}

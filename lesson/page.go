@@ -76,6 +76,13 @@ func (d *Document) Markdown(w io.Writer, drawing func(scene int) string) error {
 		if s.Axis != "" {
 			fmt.Fprintf(&b, "\n```\n%s```\n", s.Axis)
 		}
+		if len(s.Table) > 0 {
+			names := s.Columns()
+			fmt.Fprintf(&b, "\n| | %s |\n|---|%s\n", strings.Join(names, " | "), strings.Repeat("---:|", len(names)))
+			for _, r := range s.Table {
+				fmt.Fprintf(&b, "| %s | %s |\n", cell(r.Name), strings.Join(r.Cells(), " | "))
+			}
+		}
 		if len(s.States) > 0 {
 			b.WriteString("\n| ms | socket | state | with |\n|---:|---|---|---|\n")
 			for _, x := range s.States {

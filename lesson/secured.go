@@ -114,11 +114,13 @@ func (h *host) Call(o Order, d *Done) error {
 func readOn(conn transport.Conn) { _, _ = conn.Receive(make([]transport.Message, 1)) }
 
 // Ticket waits until the server has given a ticket.
-func (h *host) Ticket(Order, *Done) error {
+func (h *host) Ticket(Order, *Done) error { return awaitTicket(h.secure.sessions) }
+
+func awaitTicket(s *secure.Sessions) error {
 	ctx, cancel := soon()
 	defer cancel()
 	select {
-	case <-h.secure.sessions.Got():
+	case <-s.Got():
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("no ticket came: %w", ctx.Err())

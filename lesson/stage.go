@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netcmp/capture"
+	"netcmp/clock"
 	"netcmp/lab"
 	"netcmp/netem"
 )
@@ -25,6 +26,7 @@ const port = 7000
 // The first error ends the play: what is told to the hosts after it is not done.
 type stage struct {
 	ctx            context.Context
+	options        Options
 	client, server *actor
 	err            error
 }
@@ -40,20 +42,29 @@ type actor struct {
 // then draw, which gets what crossed the lab, says what it means.
 func play(ctx context.Context, d *Document, title string, p netem.Path, f capture.Framing,
 	act func(*stage), draw func(*Scene, *crossed)) error {
+	return playAfter(ctx, d, title, p, f, func(*stage) {}, act, draw)
+}
+
+// playAfter is play of a scene before which something happens that is not looked at.
+func playAfter(ctx context.Context, d *Document, title string, p netem.Path, f capture.Framing,
+	before, act func(*stage), draw func(*Scene, *crossed)) error {
 	l, err := lab.Start(ctx, lab.Config{Path: p, Engine: lab.Emulator})
 	if err != nil {
 		return err
 	}
 	defer l.Close()
+	s := &stage{ctx: ctx, options: d.options}
+	for h, ac := range map[lab.Host]**actor{lab.Client: &s.client, lab.Server: &s.server} {
+		*ac = s.enter(l, h)
+	}
+	if s.err == nil {
+		before(s)
+	}
 	x, err := capture.Start(ctx, l, capture.Config{
 		Keep: mostPackets, Messages: f, Pcap: d.options.Pcap, Application: "netcmp lesson " + d.Name,
 	})
 	if err != nil {
 		return err
-	}
-	s := &stage{ctx: ctx}
-	for h, a := range map[lab.Host]**actor{lab.Client: &s.client, lab.Server: &s.server} {
-		*a = s.enter(l, h)
 	}
 	if s.err == nil {
 		act(s)
@@ -163,13 +174,41 @@ func (s *stage) wait(d time.Duration) {
 	}
 }
 
+// tellEvery is how often it is told how far a lesson is that waits.
+const tellEvery = 200 * time.Millisecond
+
+// long waits for something that takes long, and tells how far it is.
+func (s *stage) long(what string, total time.Duration, wait func()) {
+	began := clock.Now()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		wait()
+	}()
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for {
+		if s.options.Waiting != nil {
+			s.options.Waiting(what, time.Duration(clock.Now()-began), total)
+		}
+		select {
+		case <-tick.C:
+		case <-ended:
+			return
+		}
+	}
+}
+
 // open opens a socket.
 func (a *actor) open(proto string, port uint16) int {
 	return a.do("Open", Order{Proto: proto, Port: port}).Socket
 }
 
 // toServer is where the lessons' servers are reached.
-var toServer = netip.AddrPortFrom(lab.Server.Addr(), port)
+var toServer = toPort(port)
+
+// toPort is another port of the server's.
+func toPort(port uint16) netip.AddrPort { return netip.AddrPortFrom(lab.Server.Addr(), port) }
 
 // connected makes a connection and gives both ends of it.
 func (s *stage) connected() (client, server int) {
@@ -207,6 +246,18 @@ func (s *stage) listening(backlog int) int {
 	listener := s.server.open("tcp", port)
 	s.server.do("Listen", Order{Socket: listener, N: backlog})
 	return listener
+}
+
+// watch begins to look at the states of both hosts' sockets.
+func (s *stage) watch(every time.Duration) {
+	s.client.do("Watch", Order{Every: every})
+	s.server.do("Watch", Order{Every: every})
+}
+
+// watched ends that, and gives what was seen.
+func (s *stage) watched() []State {
+	client := s.client.do("Watched", Order{}).States
+	return timeline(client, s.server.do("Watched", Order{}).States)
 }
 
 // timeline gives the states of both hosts in the order of time.

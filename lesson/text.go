@@ -3,7 +3,9 @@ package lesson
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -39,6 +41,10 @@ func (d *Document) Text(w io.Writer, width int) error {
 		if s.Axis != "" {
 			b.WriteString("\n" + s.Axis)
 		}
+		if len(s.Table) > 0 {
+			b.WriteByte('\n')
+			s.table(&b)
+		}
 		if len(s.States) > 0 {
 			b.WriteByte('\n')
 			for _, x := range s.States {
@@ -59,6 +65,49 @@ func (d *Document) Text(w io.Writer, width int) error {
 	fmt.Fprintf(&b, "\n%d of %d assertions hold\n", all-len(failed), all)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// table writes the scene's table in columns.
+func (s *Scene) table(b *strings.Builder) {
+	rows := [][]string{append([]string{""}, s.Columns()...)}
+	for _, r := range s.Table {
+		rows = append(rows, append([]string{r.Name}, r.Cells()...))
+	}
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range rows {
+		fmt.Fprintf(b, "   %-*s", widths[0], row[0])
+		for i := 1; i < len(row); i++ {
+			fmt.Fprintf(b, "  %*s", widths[i], row[i])
+		}
+		b.WriteByte('\n')
+	}
+}
+
+// Columns are the names of the figures of the scene's table.
+func (s *Scene) Columns() (names []string) {
+	if len(s.Table) > 0 {
+		for _, f := range s.Table[0].Figures {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// Cells are the row's figures in words, under Columns.
+func (r Row) Cells() (cells []string) {
+	for _, f := range r.Figures {
+		if f.Unit == "ns" {
+			cells = append(cells, ms(time.Duration(f.Value)))
+		} else {
+			cells = append(cells, strconv.FormatInt(f.Value, 10))
+		}
+	}
+	return cells
 }
 
 // path says what the scene's path does.

@@ -1,6 +1,7 @@
 package lesson
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -36,7 +37,8 @@ var states = map[uint8]string{
 // gone is what is said of a socket that the kernel does not list any more.
 const gone = "no socket"
 
-// lookEvery is the time from one look at the sockets to the next.
+// lookEvery is the time from one look at the sockets to the next, where every state
+// is to be seen.
 const lookEvery = time.Millisecond
 
 // watch looks at a host's TCP sockets (sock_diag(7)). A goroutine of its own owns
@@ -48,10 +50,10 @@ type watch struct {
 	err   error
 }
 
-func (w *watch) run(h *netlink.Handle) {
+func (w *watch) run(h *netlink.Handle, every time.Duration) {
 	defer close(w.ended)
 	defer h.Close()
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	type ends struct{ local, peer uint16 }
 	known := map[ends]string{}
@@ -92,8 +94,9 @@ func (w *watch) run(h *netlink.Handle) {
 	}
 }
 
-// Watch begins to look at the states of the host's sockets.
-func (h *host) Watch(_ Order, _ *Done) error {
+// Watch begins to look at the states of the host's sockets, once Every so often; 0 is
+// lookEvery.
+func (h *host) Watch(o Order, _ *Done) error {
 	handle, err := netlink.NewHandle(unix.NETLINK_INET_DIAG)
 	if err != nil {
 		return err
@@ -101,7 +104,7 @@ func (h *host) Watch(_ Order, _ *Done) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.watch = &watch{stop: make(chan struct{}), ended: make(chan struct{})}
-	go h.watch.run(handle)
+	go h.watch.run(handle, cmp.Or(o.Every, lookEvery))
 	return nil
 }
 
@@ -117,14 +120,88 @@ func (h *host) Watched(_ Order, d *Done) error {
 }
 
 // course is what became of a host's sockets, the listening ones left out.
-func course(all []State, h lab.Host) string {
+func course(all []State, h lab.Host) string { return courseTo(all, h, 0) }
+
+// courseTo is that of the connections with a port of the server's; 0: with any.
+func courseTo(all []State, h lab.Host, port uint16) string {
 	var names []string
 	for _, s := range all {
-		if s.Host == h.String() && s.Peer != 0 {
+		if s.Host == h.String() && s.Peer != 0 && (port == 0 || s.servers() == port) {
 			names = append(names, s.State)
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// servers is the port at the server's end; 0 of a listening socket.
+func (s *State) servers() uint16 {
+	switch {
+	case s.Peer == 0:
+		return 0
+	case s.Host == lab.Server.String():
+		return s.Local
+	}
+	return s.Peer
+}
+
+// Listed is a socket as it is at an instant.
+type Listed struct {
+	Local, Peer uint16
+	State       string
+	Left        time.Duration // until the kernel's timer of a TIME_WAIT is due; 0: no such timer
+	Queued      int           // bytes that were not sent, not confirmed, or not read
+}
+
+// timeWaitTimer is idiag_timer's word for it (inet_twsk_diag_fill, net/ipv4/inet_diag.c).
+const timeWaitTimer = 3
+
+// List tells of the host's TCP sockets.
+func (h *host) List(_ Order, d *Done) error {
+	handle, err := netlink.NewHandle(unix.NETLINK_INET_DIAG)
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	return d.call(func() error {
+		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+			sockets, err := handle.SocketDiagTCP(family)
+			if err != nil {
+				return err
+			}
+			for _, s := range sockets {
+				x := Listed{
+					Local: s.ID.SourcePort, Peer: s.ID.DestinationPort, State: states[s.State],
+					Queued: int(s.RQueue) + int(s.WQueue),
+				}
+				if s.Timer == timeWaitTimer {
+					x.Left = time.Duration(s.Expires) * time.Millisecond
+				}
+				d.Sockets = append(d.Sockets, x)
+			}
+		}
+		return nil
+	})
+}
+
+// countIn counts the sockets of connections with a port of the server's that are in a
+// state.
+func countIn(all []Listed, port uint16, state string) (n int) {
+	for _, s := range all {
+		if (s.Local == port || s.Peer == port) && s.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+// timers are what the kernel's timers of sockets in TIME_WAIT still have to run.
+func timers(all []Listed) (left []time.Duration) {
+	for _, s := range all {
+		if s.State == timeWaitState && s.Left > 0 {
+			left = append(left, s.Left)
+		}
+	}
+	return left
 }
 
 // blink is how far a packet's stamp at the device may be from the change of state

@@ -106,6 +106,7 @@ type watchLine struct {
 	Sent     int64           `json:"sent"`
 	Progress ledger.Progress `json:"progress"`
 	Report   *EndReport      `json:"report,omitempty"` // now and then
+	Ended    string          `json:"ended,omitempty"`  // why the server ends the session; the last line then
 }
 
 // failure is the body of an answer that is not 2xx.

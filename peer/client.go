@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"netcmp/clock"
 	"netcmp/transport"
@@ -116,7 +119,7 @@ func newRun(c ClientConfig, spec Spec, progress func(Progress)) *run {
 func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
 	clocks, err := r.control.readClock(ctx)
 	if err != nil {
-		return nil, err
+		return nil, turnedAway(ctx, err)
 	}
 	if err := r.control.call(ctx, "POST", "/v1/sessions", r.spec, &r.session); err != nil {
 		return nil, err
@@ -136,6 +139,17 @@ func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
 	}
 	defer e.close()
 	return r.finish(ctx, watching, e), nil
+}
+
+// turnedAway adds to the error of a session's first request what it may mean, where a
+// connection was made and not answered: so a server treats whom it does not let in.
+func turnedAway(ctx context.Context, err error) error {
+	var answered *refusal
+	var op *net.OpError
+	if ctx.Err() != nil || errors.As(err, &answered) || errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, unix.ECONNRESET) {
+		return err
+	}
+	return fmt.Errorf("%w (the server may have as many connections of this address as it takes: serve --client-limit)", err)
 }
 
 // begin connects the ends and starts both.
@@ -332,6 +346,11 @@ func (r *run) watch(ctx context.Context, leave context.CancelCauseFunc) {
 		leave(errServerGone)
 		return
 	}
+	var ended sessionEnded
+	if errors.As(err, &ended) {
+		leave(ended)
+		return
+	}
 	leave(fmt.Errorf("%w: %w", errServerGone, err))
 }
 
@@ -348,5 +367,13 @@ func (r *run) follow(ctx context.Context) error {
 			return err
 		}
 		r.tell(line)
+		if line.Ended != "" {
+			return sessionEnded(line.Ended)
+		}
 	}
 }
+
+// sessionEnded is why a server has ended the session before its time, in its words.
+type sessionEnded string
+
+func (e sessionEnded) Error() string { return string(e) }

@@ -17,6 +17,8 @@ type echo struct {
 	session uint64
 	seen    *ledger.Ledger // the requests
 
+	answered atomic.Int64
+
 	damaged atomic.Int64
 	foreign atomic.Int64
 	ended   chan struct{}
@@ -39,6 +41,7 @@ func (e *echo) run() {
 		replies = e.answer(batch[:n], replies[:0])
 		if len(replies) > 0 {
 			_, e.err = e.conn.Send(replies)
+			e.answered.Add(int64(len(replies)))
 		}
 		if err != nil {
 			e.err = err

@@ -116,6 +116,24 @@ func (e *end) guard() {
 	}
 }
 
+// moved is how many messages have gone out or come in so far; of an end that there
+// is not yet none have.
+func (e *end) moved() (n int64) {
+	if e == nil {
+		return 0
+	}
+	if e.sender != nil {
+		n += e.sender.count.Load()
+	}
+	if e.receiver != nil {
+		n += e.receiver.delivered.Load()
+	}
+	if e.echo != nil {
+		n += e.echo.answered.Load()
+	}
+	return n
+}
+
 // stop ends sending before its time.
 func (e *end) stop() {
 	if e.sender != nil {

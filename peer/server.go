@@ -31,6 +31,12 @@ type ServerConfig struct {
 	Token      string         // demanded of every request; "" demands none
 	Sessions   int            // at most so many at once; 0 is 16
 	Log        zerolog.Logger // silent if zero
+	// IdleTimeout ends a connection that has asked for nothing for so long, and a
+	// session of which no message has moved; 0: none.
+	IdleTimeout time.Duration
+	// ClientLimit is how many connections, and how many sessions, a client address
+	// may have at once; 0: any number.
+	ClientLimit int
 }
 
 // Server is the receiving side of the control channel.
@@ -48,6 +54,7 @@ type Server struct {
 
 const (
 	defaultSessions = 16
+	headerPatience  = 10 * time.Second // for a request's header, once it has begun
 	watchPatience   = 10 * time.Second // for somebody to watch a new session
 	watchTick       = 250 * time.Millisecond
 	reportEvery     = 4 // ticks
@@ -76,7 +83,8 @@ func NewServer(c ServerConfig) *Server {
 	p.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
 		Handler: s.admit(mux), Protocols: p, HTTP2: health,
-		ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 1 << 14,
+		ReadHeaderTimeout: headerPatience, MaxHeaderBytes: 1 << 14, IdleTimeout: c.IdleTimeout,
+		ConnState: (&door{idle: c.IdleTimeout, limit: c.ClientLimit, log: c.Log}).state,
 	}
 	return s
 }
@@ -223,6 +231,9 @@ func (s *Server) open(spec Spec, client string) (*session, error) {
 	if len(s.sessions) >= s.config.Sessions {
 		return nil, fmt.Errorf("the server has its %d sessions; try again later", s.config.Sessions)
 	}
+	if n := s.config.ClientLimit; n > 0 && s.sessionsOf(x.control) >= n {
+		return nil, fmt.Errorf("the server has %d sessions of %v, which is all that one address may have; try again later", n, x.control)
+	}
 	asked := spec.config(x.number)
 	asked.Traces.QlogDir = s.config.QlogDir
 	if x.listener, err = t.Listen(context.Background(), netip.AddrPortFrom(s.config.Addr, 0), asked); err != nil {
@@ -232,6 +243,18 @@ func (s *Server) open(spec Spec, client string) (*session, error) {
 	x.awaitWatcher(s.watchPatience)
 	x.log.Info().Msg("session opened")
 	return x, nil
+}
+
+// sessionsOf counts the sessions of a client's address; there are none of one that
+// is not known. mu is held.
+func (s *Server) sessionsOf(client netip.Addr) (n int) {
+	own, ok := network(client)
+	for _, x := range s.sessions {
+		if other, known := network(x.control); ok && known && other == own {
+			n++
+		}
+	}
+	return n
 }
 
 // with finds the session of a request.

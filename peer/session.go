@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -36,6 +37,7 @@ type session struct {
 	conn      transport.Conn // nil before accept
 	end       *end           // nil before start
 	closed    bool
+	why       string // it ended before its time; "": the server closed, or its watcher left
 
 	visitor transport.Conn // nil before visit
 	visited chan struct{}  // closed when its connection is over
@@ -127,13 +129,15 @@ func (x *session) watch(w http.ResponseWriter, r *http.Request) {
 	tick := time.NewTicker(x.server.watchTick)
 	defer tick.Stop()
 	reports := 0
+	quiet := stillness{since: clock.Now()}
 	for {
 		var line watchLine
 		if e := x.running(); e != nil {
 			line = e.watchLine(reports%reportEvery == 0)
 			reports++
 		}
-		if lines.Encode(line) != nil || out.Flush() != nil {
+		line.Ended = x.idle(quiet.look(x.running(), clock.Now()))
+		if lines.Encode(line) != nil || out.Flush() != nil || line.Ended != "" {
 			return
 		}
 		select {
@@ -144,6 +148,35 @@ func (x *session) watch(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// idle ends a session of which no message has moved for too long, and says so; ""
+// leaves it.
+func (x *session) idle(still time.Duration) string {
+	most := x.server.config.IdleTimeout
+	if most == 0 || still < most {
+		return ""
+	}
+	why := fmt.Sprintf("the server ended the session: no message moved for %v (serve --idle-timeout)", most)
+	x.mu.Lock()
+	x.why = why
+	x.mu.Unlock()
+	x.log.Warn().Msg("session idle")
+	return why
+}
+
+// stillness is how long nothing has moved.
+type stillness struct {
+	moved int64 // messages until then, in either direction
+	since int64
+}
+
+// look gives the stillness of an end, which is nil before its start, at an instant.
+func (s *stillness) look(e *end, now int64) time.Duration {
+	if n := e.moved(); n != s.moved {
+		s.moved, s.since = n, now
+	}
+	return time.Duration(now - s.since)
 }
 
 // watchLine tells how the end does, in full or in short.
@@ -293,7 +326,9 @@ func (x *session) finish(w http.ResponseWriter, r *http.Request) {
 	report.GaveUp, report.Waited = gaveUp, waited
 	select {
 	case <-x.done:
-		report.Error = "the server ended the session"
+		x.mu.Lock()
+		report.Error = cmp.Or(x.why, "the server ended the session")
+		x.mu.Unlock()
 	default:
 	}
 	answerJSON(w, http.StatusOK, report)

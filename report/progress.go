@@ -42,9 +42,13 @@ func NewProgressLine(w io.Writer, width int, color bool) *ProgressLine {
 	return &ProgressLine{w: w, width: width, color: color}
 }
 
-// Update shows p. What it cannot write to the terminal is not worth an error.
+// Update shows p.
 func (l *ProgressLine) Update(p Progress) {
-	text := l.fit(p)
+	l.show(l.fit(p))
+}
+
+// show writes the line. What cannot be written to the terminal is not worth an error.
+func (l *ProgressLine) show(text string) {
 	if text == l.shown {
 		return
 	}
@@ -54,6 +58,26 @@ func (l *ProgressLine) Update(p Progress) {
 	}
 	_, _ = io.WriteString(l.w, eraseLine+text)
 }
+
+// Wait shows how far a wait is, as a bar and in words.
+func (l *ProgressLine) Wait(what string, elapsed, total time.Duration) {
+	before := " " + printable(what) + " "
+	after := " " + clockText(elapsed) + " of " + clockText(total)
+	bar := ""
+	// The last column stays free.
+	if room := min(l.width-1-columns(before)-columns(after), barMost); room >= barLeast && total > 0 {
+		done := int(float64(room) * min(max(float64(elapsed)/float64(total), 0), 1))
+		bar = strings.Repeat("█", done) + strings.Repeat("░", room-done)
+	}
+	text := before + bar + after // two blanks where there is no bar
+	if columns(text) >= l.width {
+		text = ""
+	}
+	l.show(text)
+}
+
+// How wide a bar is, columns; where there is less room there is none.
+const barLeast, barMost = 5, 40
 
 // Done clears the line. Another Update shows it again.
 func (l *ProgressLine) Done() {

@@ -105,6 +105,30 @@ func TestProgressLineNarrow(t *testing.T) {
 	}
 }
 
+func TestProgressLineWait(t *testing.T) {
+	for _, x := range []struct {
+		width   int
+		elapsed time.Duration
+		want    string
+	}{
+		{80, 15 * time.Second, " TIME_WAIT ██████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 15.0 s of 1:00 min"},
+		{40, 30 * time.Second, " TIME_WAIT ████░░░░░ 30.0 s of 1:00 min"},
+		{40, 62 * time.Second, " TIME_WAIT ███████ 1:02 min of 1:00 min"},
+		{31, 30 * time.Second, " TIME_WAIT  30.0 s of 1:00 min"},
+		{20, 30 * time.Second, ""},
+	} {
+		s := &screen{t: t, width: x.width}
+		l := NewProgressLine(s, x.width, false)
+		l.Wait("TIME_WAIT", x.elapsed, time.Minute)
+		if s.String() != x.want {
+			t.Errorf("width %d: got %q, want %q", x.width, s, x.want)
+		}
+		if l.Done(); s.String() != "" {
+			t.Errorf("left on the screen: %q", s)
+		}
+	}
+}
+
 func TestProgressLineLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &screen{t: t, width: rapid.IntRange(1, 120).Draw(t, "width")}
@@ -117,6 +141,7 @@ func TestProgressLineLaws(t *testing.T) {
 				Lost: rapid.Int64().Draw(t, "lost"), Scheduled: rapid.Int64().Draw(t, "scheduled"),
 				DelayP50NS: rapid.Ptr(rapid.Int64(), true).Draw(t, "p50"),
 			})
+			l.Wait(rapid.String().Draw(t, "what"), time.Duration(rapid.Int64().Draw(t, "waited")), time.Duration(rapid.Int64().Draw(t, "to wait")))
 		}
 		l.Done()
 		if s.String() != "" {

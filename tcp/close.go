@@ -95,6 +95,9 @@ func (c *Conn) drain() {
 			return
 		}
 		if peerFIN {
+			if c.broken() {
+				return // a reset that comes behind the FIN ends the connection, and no read tells of it
+			}
 			time.Sleep(wait)
 		} else {
 			_ = c.tcp.SetReadDeadline(now.Add(wait))

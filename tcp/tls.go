@@ -93,7 +93,7 @@ func (t TLS) Listen(ctx context.Context, addr netip.AddrPort, c transport.Config
 	}
 	l := &tlsListener{
 		tcp: ln, certificate: certificate, config: c, secure: config, largest: largest,
-		door: secure.NewDoor[*Conn](c.Resumable), turns: make(chan struct{}, handshakesMax),
+		door: secure.NewDoor[*Conn](c.Accepts()), turns: make(chan struct{}, handshakesMax),
 	}
 	l.working.Go(l.run)
 	return l, nil

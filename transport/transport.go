@@ -40,8 +40,9 @@ type Config struct {
 	// NoBatch has a transport that could move several messages by one system call
 	// move each by one of its own. Of a byte stream that is sending alone: a read
 	// takes what is there.
-	NoBatch    bool
-	MaxMessage int // the largest message of the session, bytes; 0 is the transport's
+	NoBatch     bool
+	MaxMessage  int // the largest message of the session, bytes; 0 is the transport's
+	Connections int // how many a listener takes, beside one for a ticket where it is Resumable; 0 is one
 	// Certificate is the server's (DER): a client of an encrypted transport trusts
 	// that one alone. Others leave it aside.
 	Certificate []byte
@@ -53,6 +54,15 @@ type Config struct {
 	Sessions  tls.ClientSessionCache
 	Traces    Traces
 	Session   uint64 // the session that messages carry; a datagram of another one is not ours. 0: any is
+}
+
+// Accepts is how many connections a listener takes before it refuses all others.
+func (c Config) Accepts() int {
+	n := max(c.Connections, 1)
+	if c.Resumable {
+		n++
+	}
+	return n
 }
 
 // Traces are files that an encrypted transport writes of this end, for those who

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
 	"netcmp/lesson"
+	"netcmp/report"
 )
 
 func (p *program) lessonCommand() *cli.Command {
@@ -44,6 +46,7 @@ func lessonFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "json", Usage: "print one JSON document (" + lesson.Schema + ") and nothing else"},
 		&cli.StringFlag{Name: "html", Usage: "write the lesson as one page to `FILE`, too"},
 		&cli.StringFlag{Name: "pcap", Usage: "write its packets to `FILE`, too (pcapng, a section for each scene: Wireshark, tshark)"},
+		&cli.BoolFlag{Name: "quick", Usage: "do not wait for what takes a minute: state what the rest would be, by the kernel's own timer"},
 		&cli.StringFlag{Name: "markdown", Usage: "write it as NAME.md with its drawings into `DIR`, too"},
 	}
 }
@@ -99,11 +102,17 @@ func (p *program) lesson(c *cli.Context, l lesson.Lesson) error {
 	if err != nil {
 		return err
 	}
-	var o lesson.Options
+	o := lesson.Options{Quick: given(c, "quick").Bool("quick")}
 	if pcap != nil {
 		o.Pcap = pcap
 	}
+	done := func() {}
+	if isTerminal(p.stderr) {
+		line := report.NewProgressLine(p.stderr, width(p.stderr), report.UseColor(true, os.Getenv))
+		o.Waiting, done = line.Wait, line.Done
+	}
 	d, err := l.Run(c.Context, o)
+	done()
 	if pcap != nil {
 		err = errors.Join(err, pcap.Close())
 	}

@@ -158,6 +158,9 @@ func TestWrongInput(t *testing.T) {
 		{"serve --listen 0.0.0.0:0", "--token"},
 		{"serve --listen here", "IP:PORT"},
 		{"serve --log-level loud", "loud"},
+		{"serve --idle-timeout -1s", "0 is never"},
+		{"serve --idle-timeout soon", "soon"},
+		{"serve --client-limit -1", "0 is any number"},
 		{"doctor me", "me"},
 	} {
 		t.Run(x.args, func(t *testing.T) {

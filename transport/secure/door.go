@@ -20,14 +20,9 @@ type Door[C any] struct {
 	left int // how many may still go through
 }
 
-// NewDoor makes an open door: for one connection, or for two where the one is
-// there for the other's ticket.
-func NewDoor[C any](resumable bool) *Door[C] {
-	d := &Door[C]{ready: make(chan C), taken: make(chan struct{}), closed: make(chan struct{}), left: 1}
-	if resumable {
-		d.left++
-	}
-	return d
+// NewDoor makes an open door, for so many connections.
+func NewDoor[C any](connections int) *Door[C] {
+	return &Door[C]{ready: make(chan C), taken: make(chan struct{}), closed: make(chan struct{}), left: connections}
 }
 
 // Offer waits until the connection is taken, and says false when it is not to
