@@ -56,8 +56,11 @@ func (c *crossed) take(s *sight, f *Framing) {
 	case h.proto == 6 && f.Proto == "tcp":
 		c.segment(&h, s.stamp, int64(f.Size))
 	case h.proto == 17 && f.Proto == "udp":
+		// A train has messages that follow each other, all of one size.
 		if n, ok := header(h.data); ok && !n.reply {
-			c.at(n.number, s.stamp)
+			for i := range max(h.length/f.Size, 1) {
+				c.at(n.number+int64(i), s.stamp)
+			}
 		}
 	}
 }
