@@ -24,6 +24,8 @@ func (c Config) anatomical() string {
 		return "there is no lab whose packets could be looked at"
 	case c.Spec.Proto != "tcp" && c.Spec.Proto != "udp":
 		return "packets of " + c.Spec.Proto + " are encrypted and do not say where a message ends; it is for tcp and udp"
+	case c.Spec.Connection == peer.Short:
+		return "messages are told from each other by their place in one connection; it is for the connection long"
 	case c.Spec.Pattern == peer.RequestResponse:
 		return "a round trip has other parts; it is for the pattern stream"
 	}

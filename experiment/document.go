@@ -24,7 +24,7 @@ func document(c Config, engine Engine, began processorTime, out *peer.Outcome, l
 		Plan: result.Plan{
 			Count: p.Count, DurationNS: int64(p.Duration), SizeBytes: p.Size, RatePerS: p.Rate, Saturate: p.Saturate,
 			Arrival: string(p.Arrival), Burst: p.Burst,
-			Direction: string(c.Spec.Direction), Pattern: string(c.Spec.Pattern), Connection: "long",
+			Direction: string(c.Spec.Direction), Pattern: string(c.Spec.Pattern), Connection: string(c.Spec.Connection),
 			NetemUp: c.Path.Up.String(), NetemDown: c.Path.Down.String(), PathDefault: c.PathDefault,
 			Fate:    string(netem.FateByPacket),
 			Resume:  c.Spec.Resume,
@@ -177,6 +177,15 @@ func (a *assembly) setup() {
 	d.Setup.ConnectNS, d.Setup.SecureNS = a.out.ConnectNS, a.out.SecureNS
 	if c := a.out.Client; c != nil {
 		d.Setup.Resumed, d.Setup.EarlyData = c.Stats.Resumed, c.Stats.EarlyData
+		if n := c.Stats.Connections; n != nil {
+			d.Setup.Connections = &result.Connections{Opened: n.Opened, Failed: n.Failed, ConnectNS: n.ConnectNS, SecureNS: n.SecureNS}
+			if n.ConnectNS != nil {
+				d.Setup.ConnectNS = &n.ConnectNS.P50
+			}
+			if n.SecureNS != nil {
+				d.Setup.SecureNS = &n.SecureNS.P50
+			}
+		}
 	}
 	if s := a.main(); s.to != nil && s.to.FirstNS != nil {
 		first := *s.to.FirstNS
@@ -348,6 +357,9 @@ func (a *assembly) warnings() {
 		}
 		if e.Foreign > 0 {
 			warn("%d messages of another session came and were not counted", e.Foreign)
+		}
+		if n := e.Stats.Connections; n != nil && n.Failed > 0 {
+			warn("%d connections failed, and their messages with them: %s", n.Failed, n.Error)
 		}
 	}
 	if a.link != nil {

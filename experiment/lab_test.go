@@ -192,6 +192,53 @@ func TestSetUpTakesRoundTrips(t *testing.T) {
 	}
 }
 
+// A connection for each message: each pays for its own set-up, in whole round trips,
+// and that is in its delay. Of TCP a message costs a handshake of three packets, itself,
+// and FINs and acknowledgments of three or four.
+func TestShortConnectionsPayForSetUp(t *testing.T) {
+	const oneWay, count = 25 * time.Millisecond, 100
+	for _, x := range []struct {
+		proto   string
+		pattern peer.Pattern
+		ways    int // over the path, until the message is there, and back
+	}{
+		{"tcp", peer.Stream, 3}, {"tls", peer.Stream, 5}, {"quic", peer.Stream, 3}, {"quic-streams", peer.Stream, 3},
+		{"tcp", peer.RequestResponse, 4}, {"quic", peer.RequestResponse, 4},
+	} {
+		c := config(t, x.proto, "delay 25ms", workload.Plan{Count: count, Size: 200, Rate: 100})
+		c.Spec.Connection, c.Spec.Pattern = peer.Short, x.pattern
+		d := try(t, c)
+		n := d.Setup.Connections
+		if *d.Delivery.Delivered != count || n == nil || n.Opened != count || n.Failed != 0 || d.Plan.Connection != "short" {
+			t.Fatalf("%s: %d delivered over %+v", x.proto, *d.Delivery.Delivered, n)
+		}
+		beyond := time.Duration(*d.Delay.P50NS) - time.Duration(x.ways)*oneWay
+		t.Logf("%s, %s: p50 is %d ways and %v; %d packets up, %d down", x.proto, x.pattern, x.ways, beyond, d.Link.Up.Packets, d.Link.Down.Packets)
+		// The race detector, whose runs are short, makes the encryption slow.
+		if beyond < 0 || beyond > 5*time.Millisecond && resulttest.Noise(d) == "" && !testing.Short() {
+			t.Errorf("%s, %s: p50 is %v, want %d ways and 5 ms at most", x.proto, x.pattern, time.Duration(*d.Delay.P50NS), x.ways)
+		}
+		if x.proto == "tcp" && x.pattern == peer.Stream {
+			if all := d.Link.Up.Packets + d.Link.Down.Packets; all < 7*count || all > 9*count {
+				t.Errorf("%d packets for %d messages, want 7 to 9 for each", all, count)
+			}
+		}
+	}
+}
+
+// Whatever the path loses, each connection repairs it, and another one's message does
+// not wait for that.
+func TestShortConnectionsOverALossyPath(t *testing.T) {
+	for _, proto := range []string{"tcp", "quic"} {
+		c := config(t, proto, "delay 5ms loss 5%", workload.Plan{Count: 300, Size: 200, Rate: 300})
+		c.Spec.Connection = peer.Short
+		d := try(t, c)
+		if *d.Delivery.Delivered != 300 || d.Setup.Connections.Opened != 300 || d.Link.Up.Lost == 0 || d.Order.Reordered == 0 {
+			t.Errorf("%s: %d delivered, %+v, %d lost, %d reordered", proto, *d.Delivery.Delivered, d.Setup.Connections, d.Link.Up.Lost, d.Order.Reordered)
+		}
+	}
+}
+
 // The path's delay is never shorter than asked for, and its median is right. The
 // tail is the machine's and is looked at in the report, not here.
 func TestDelayIsWhatWasAskedFor(t *testing.T) {

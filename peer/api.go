@@ -60,6 +60,9 @@ type stopOrder struct {
 
 type finishOrder struct {
 	Sent *SendReport `json:"sent,omitempty"` // what the client sent
+	// Failed is how many of these it knows not to have arrived: their connections
+	// could not be made.
+	Failed int64 `json:"failed,omitempty"`
 }
 
 // EndReport is what one end tells of a session.

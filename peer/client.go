@@ -82,7 +82,7 @@ func Run(ctx context.Context, c ClientConfig, spec Spec, progress func(Progress)
 	if err := spec.Validate(c.Transports); err != nil {
 		return nil, fmt.Errorf("%w (%w)", err, ErrUsage)
 	}
-	t, err := find(c.Transports, spec.Proto)
+	t, err := spec.over(c.Transports)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	if err != nil {
 		return nil, err
 	}
-	if t.Properties().Handshake {
+	if p := t.Properties(); p.Handshake && !p.PerMessage {
 		base.ConnectNS = new(clock.Now() - begun)
 		base.shaken(begun, conn.Stats())
 	}
@@ -266,14 +266,15 @@ func (r *run) finish(ctx, watching context.Context, e *end) *Outcome {
 	})()
 
 	e.awaitSent(nil)
+	failed := e.settle(waiting.Done())
 	mine := e.sendReport()
 	var gaveUp int64
 	var waited time.Duration
 	if r.spec.Pattern == RequestResponse {
-		gaveUp, waited = e.drain(mine.Sent, waiting.Done())
+		gaveUp, waited = e.drain(mine.Sent-failed, waiting.Done())
 	}
 	var theirs *EndReport
-	err := r.control.call(waiting, "POST", r.path("finish"), finishOrder{Sent: mine}, &theirs)
+	err := r.control.call(waiting, "POST", r.path("finish"), finishOrder{Sent: mine, Failed: failed}, &theirs)
 	if err == nil && theirs != nil && theirs.Sent != nil {
 		gaveUp, waited = e.drain(theirs.Sent.Sent, waiting.Done())
 	}

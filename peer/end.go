@@ -159,6 +159,17 @@ func (e *end) awaitSent(cancelled <-chan struct{}) {
 	}
 }
 
+// settle waits until a transport with a connection a message has made those that it
+// has begun, and says how many it could not make.
+func (e *end) settle(cancelled <-chan struct{}) (failed int64) {
+	if t, ok := e.conn.(interface {
+		Settle(cancelled <-chan struct{}) int64
+	}); ok {
+		return t.Settle(cancelled)
+	}
+	return 0
+}
+
 // drainTick is how often drain looks whether all is there.
 const drainTick = 2 * time.Millisecond
 

@@ -146,7 +146,7 @@ func (r *rig) runGrace(ctx context.Context, s Spec, grace time.Duration, progres
 			return
 		}
 		s = s.WithDefaults()
-		t, e := find(r.client.Transports, s.Proto)
+		t, e := s.over(r.client.Transports)
 		if e != nil {
 			err = e
 			return
@@ -273,7 +273,7 @@ func checkOutcome(t *testing.T, s Spec, out *Outcome) {
 	if !strings.HasPrefix(out.ClockSource, "one host") || out.OffsetNS != 0 || out.UncertaintyNS != 0 {
 		t.Errorf("clock %q, %d ± %d", out.ClockSource, out.OffsetNS, out.UncertaintyNS)
 	}
-	if (out.ConnectNS != nil) != (s.Proto != "udp") {
+	if (out.ConnectNS != nil) != (s.Proto != "udp" && s.Connection == Long) {
 		t.Errorf("connect %v", out.ConnectNS)
 	}
 	if age := time.Since(time.Unix(0, out.StartedNS)); age < 0 || age > bound {

@@ -92,7 +92,16 @@ func TestRun(t *testing.T) {
 		shape{"1 MiB, there and back", Spec{Proto: "tcp", Pattern: RequestResponse, Plan: workload.Plan{Count: 12, Size: 1 << 20, Rate: 200}}},
 		shape{"Nagle and small buffers", Spec{Proto: "tcp", Direction: Both, Nagle: true, SendBuffer: 8192, ReceiveBuffer: 8192, Plan: plan(60, 5000)}},
 	)
-	r := newRig(t, real()...)
+	for _, proto := range []string{"tcp", "tls", "quic", "quic-streams"} {
+		shapes = append(shapes,
+			shape{"short", Spec{Proto: proto, Connection: Short, Plan: plan(60, 500)}},
+			shape{"short, request-response", Spec{Proto: proto, Connection: Short, Pattern: RequestResponse, Plan: plan(60, 500)}},
+			shape{"short, saturate", Spec{Proto: proto, Connection: Short, Plan: workload.Plan{Count: 300, Saturate: true}}},
+			shape{"short, in turns", Spec{Proto: proto, Connection: Short, Pattern: RequestResponse, Plan: workload.Plan{Count: 30, Saturate: true}}},
+			shape{"short, 100,000 bytes", Spec{Proto: proto, Connection: Short, Pattern: RequestResponse, Plan: workload.Plan{Count: 12, Size: 100_000, Rate: 200}}},
+		)
+	}
+	r := newRig(t, append(real(), tcp.NewTLS(), quic.New(), quic.NewStreams())...)
 	for _, s := range shapes {
 		t.Run(s.spec.Proto+"/"+s.name, func(t *testing.T) {
 			s.spec.Quiet = quiet
@@ -105,6 +114,13 @@ func TestRun(t *testing.T) {
 				for _, e := range []*EndReport{out.Client, out.Server} {
 					if e.Sent != nil && (e.Sent.Sent != n || e.Sent.Scheduled != n) {
 						t.Errorf("%d of %d sent, the plan has %d", e.Sent.Sent, e.Sent.Scheduled, n)
+					}
+				}
+			}
+			if n := s.spec.WithDefaults().Plan.Expected(); s.spec.Connection == Short {
+				for _, e := range []*EndReport{out.Client, out.Server} {
+					if c := e.Stats.Connections; c == nil || c.Opened != n || c.Failed != 0 {
+						t.Errorf("%d messages over %+v", n, c)
 					}
 				}
 			}

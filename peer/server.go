@@ -205,7 +205,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 
 // open makes a session with a listener of its own.
 func (s *Server) open(spec Spec, client string) (*session, error) {
-	t, err := find(s.config.Transports, spec.Proto)
+	t, err := spec.over(s.config.Transports)
 	if err != nil {
 		return nil, err
 	}

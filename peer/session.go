@@ -320,7 +320,7 @@ func (x *session) finish(w http.ResponseWriter, r *http.Request) {
 	var gaveUp int64
 	var waited time.Duration
 	if o.Sent != nil && x.spec.Pattern == Stream {
-		gaveUp, waited = e.drain(o.Sent.Sent, left)
+		gaveUp, waited = e.drain(o.Sent.Sent-o.Failed, left)
 	}
 	report := e.report(&EndReport{Sent: o.Sent}, true)
 	report.GaveUp, report.Waited = gaveUp, waited

@@ -35,6 +35,7 @@ import (
 
 	"netcmp/message"
 	"netcmp/transport"
+	"netcmp/transport/short"
 	"netcmp/workload"
 )
 
@@ -57,16 +58,28 @@ const (
 	RequestResponse Pattern = "request-response" // a reply of the same number and size; delay is the round trip
 )
 
+// Connection is how long a connection is used.
+type Connection string
+
+// Connections.
+const (
+	Long  Connection = "long"  // for all messages
+	Short Connection = "short" // for one message, and its answer
+)
+
 // Spec is a session: what is sent over which transport. It is what the client
 // asks of the server.
 type Spec struct {
-	Proto     string          `json:"proto"`
-	Plan      workload.Plan   `json:"plan"` // of each direction
-	Direction Direction       `json:"direction"`
-	Pattern   Pattern         `json:"pattern"`
-	Deadlines []time.Duration `json:"deadlines_ns"`
-	Interval  time.Duration   `json:"interval_ns"`
-	Messages  bool            `json:"messages"` // tell what became of each message
+	Proto     string        `json:"proto"`
+	Plan      workload.Plan `json:"plan"` // of each direction
+	Direction Direction     `json:"direction"`
+	Pattern   Pattern       `json:"pattern"`
+	// Connection is short where each message has one of its own, which the client
+	// makes when the message is due.
+	Connection Connection      `json:"connection"`
+	Deadlines  []time.Duration `json:"deadlines_ns"`
+	Interval   time.Duration   `json:"interval_ns"`
+	Messages   bool            `json:"messages"` // tell what became of each message
 	// Quiet is how long a datagram transport may be silent before what is
 	// missing counts as lost: longer than the path can hold a packet.
 	Quiet time.Duration `json:"quiet_ns"`
@@ -100,6 +113,9 @@ func (s Spec) WithDefaults() Spec {
 	if s.Pattern == "" {
 		s.Pattern = Stream
 	}
+	if s.Connection == "" {
+		s.Connection = Long
+	}
 	if s.Interval == 0 {
 		s.Interval = time.Second
 	}
@@ -132,7 +148,7 @@ func (s Spec) Validate(transports []transport.Transport) error {
 		}
 	}
 	if t != nil && s.Resume && !t.Properties().Resumes {
-		fault("%s has no sessions to resume: resume takes %s", s.Proto, strings.Join(resuming(transports), ", "))
+		fault("%s has no sessions to resume: resume takes %s", s.Proto, strings.Join(names(transports, resumes), ", "))
 	}
 	if !slices.Contains([]Direction{Up, Down, Both}, s.Direction) {
 		fault("direction %q is unknown; known: up, down, both", s.Direction)
@@ -143,6 +159,7 @@ func (s Spec) Validate(transports []transport.Transport) error {
 	if s.Pattern == RequestResponse && s.Direction != Up {
 		fault("request-response goes up: the client asks, the server answers; direction %q does not go with it", s.Direction)
 	}
+	faults = append(faults, s.validateConnection(t, transports)...)
 	if len(s.Deadlines) > maxDeadlines {
 		fault("%d deadlines are too many: at most %d", len(s.Deadlines), maxDeadlines)
 	}
@@ -168,15 +185,46 @@ func (s Spec) Validate(transports []transport.Transport) error {
 	return errors.Join(faults...)
 }
 
-// resuming are the names of the transports that resume sessions.
-func resuming(transports []transport.Transport) []string {
+// validateConnection says what is wrong with a session's connections. t is its
+// transport; nil for none.
+func (s Spec) validateConnection(t transport.Transport, transports []transport.Transport) (faults []error) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	switch {
+	case !slices.Contains([]Connection{Long, Short}, s.Connection):
+		fault("connection %q is unknown; known: long, short", s.Connection)
+	case s.Connection == Long:
+	case t != nil && !short.Fits(t.Properties()):
+		fault("a message of %s has no connection of its own: connection short takes %s", s.Proto,
+			strings.Join(names(transports, short.Fits), ", "))
+	case s.Direction != Up:
+		fault("connection short goes up: the client makes each connection; direction %q does not go with it", s.Direction)
+	case s.Resume:
+		fault("connection short does not resume sessions: resume is for one connection")
+	}
+	return faults
+}
+
+// names are those of the transports of a kind.
+func names(transports []transport.Transport, is func(transport.Properties) bool) []string {
 	var names []string
 	for _, t := range transports {
-		if t.Properties().Resumes {
+		if is(t.Properties()) {
 			names = append(names, t.Name())
 		}
 	}
 	return names
+}
+
+// resumes says that a transport resumes sessions.
+func resumes(p transport.Properties) bool { return p.Resumes }
+
+// over is the session's transport, as it uses it.
+func (s Spec) over(transports []transport.Transport) (transport.Transport, error) {
+	t, err := find(transports, s.Proto)
+	if err == nil && s.Connection == Short {
+		t = short.New(t, s.Pattern == RequestResponse)
+	}
+	return t, err
 }
 
 // find gives the transport of that name.

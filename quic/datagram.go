@@ -70,7 +70,7 @@ func (c *datagramConn) Receive(batch []transport.Message) (int, error) {
 
 // Close ends the connection at once. What quic-go has not sent yet is gone.
 func (c *datagramConn) Close() error {
-	err := c.shut(func() { _ = c.session.CloseWithError(farewell, "") }, func() {})
+	err := c.shut(func() { _ = c.session.CloseWithError(farewell, "") }, func() error { return nil })
 	<-c.inbox.ended
 	return err
 }

@@ -125,8 +125,7 @@ func (l *link) why(err error) error {
 
 // shut ends the connection: whoever sends or receives is woken and seen gone,
 // rest gives the peer what it does not have yet, and then nothing is left.
-func (l *link) shut(wake, rest func()) error {
-	var err error
+func (l *link) shut(wake func(), rest func() error) (err error) {
 	l.closing.Do(func() {
 		l.closed.Store(true)
 		l.end()
@@ -135,7 +134,7 @@ func (l *link) shut(wake, rest func()) error {
 		l.sending.Unlock() //nolint:staticcheck // a barrier, not a critical section
 		l.receiving.Lock()
 		l.receiving.Unlock() //nolint:staticcheck // likewise
-		rest()
+		err = rest()
 		_ = l.session.CloseWithError(farewell, "")
 		l.shaking.Wait()
 
@@ -143,19 +142,26 @@ func (l *link) shut(wake, rest func()) error {
 		defer l.counting.Unlock()
 		l.refresh()
 		l.final = true
-		err = l.host.release()
+		err = errors.Join(err, l.host.release())
 	})
 	return err
 }
 
-// await waits until the peer has ended the connection, but not for long.
-func (l *link) await() {
+// await waits until the peer has ended the connection, as it does when it has
+// everything, but not for long.
+func (l *link) await() error {
 	timer := time.NewTimer(linger)
 	defer timer.Stop()
 	select {
-	case <-l.session.Context().Done():
 	case <-timer.C:
+		return nil
+	case <-l.session.Context().Done():
 	}
+	err := context.Cause(l.session.Context())
+	if ended := (*quicgo.ApplicationError)(nil); errors.As(err, &ended) && ended.ErrorCode == farewell {
+		return nil
+	}
+	return fmt.Errorf("%w, and may not have everything: %w", transport.ErrPeerGone, err)
 }
 
 // Stats asks QUIC and the socket; after Close it gives what was last known.

@@ -20,6 +20,7 @@ type Listener struct {
 	quic        acceptor
 	certificate []byte
 	largest     int
+	expected    int      // connections
 	early       counters // packets of connections that were not there yet
 
 	door    *secure.Door[*quicgo.Conn]
@@ -27,13 +28,15 @@ type Listener struct {
 	working sync.WaitGroup
 }
 
-// waitingMax is how many connections wait at once: strangers' are among them.
-const waitingMax = 16
+// waitingMax is how many connections wait at once beside those that are meant to come:
+// strangers' are among them. quic-go refuses what comes while 32 wait for us
+// (protocol.MaxAcceptQueueSize).
+const waitingMax, expectedMax = 16, 1024
 
 // run offers each connection that comes to whoever accepts, until the listener
 // closes.
 func (l *Listener) run() {
-	turns := make(chan struct{}, waitingMax)
+	turns := make(chan struct{}, waitingMax+min(l.expected, expectedMax))
 	for {
 		session, err := l.quic.Accept(context.Background())
 		if err != nil {
@@ -49,7 +52,7 @@ func (l *Listener) run() {
 	}
 }
 
-func refuse(session *quicgo.Conn) { _ = session.CloseWithError(farewell, "not expected") }
+func refuse(session *quicgo.Conn) { _ = session.CloseWithError(farewell+3, "not expected") }
 
 // Addr is the address that the socket is bound to.
 func (l *Listener) Addr() netip.AddrPort { return addrPort(l.host.udp.LocalAddr()) }

@@ -139,7 +139,7 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{way: t, host: h, certificate: certificate, largest: largest, door: secure.NewDoor[*quicgo.Conn](c.Accepts())}
+	l := &Listener{way: t, host: h, certificate: certificate, largest: largest, expected: c.Accepts(), door: secure.NewDoor[*quicgo.Conn](c.Accepts())}
 	l.early.largest = largest
 	config := t.settings()
 	var tracers []tracer

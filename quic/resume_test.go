@@ -50,7 +50,7 @@ func TestTicketOfAnother(t *testing.T) {
 				if err := l.Close(); err != nil {
 					t.Error(err)
 				}
-				if err := conn.Close(); err != nil {
+				if err := conn.Close(); err != nil && !errors.Is(err, transport.ErrPeerGone) {
 					t.Error(err)
 				}
 			}

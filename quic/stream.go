@@ -114,10 +114,11 @@ func (c *streamConn) Close() error {
 		if out := c.out.Load(); out != nil {
 			_ = out.SetWriteDeadline(past)
 		}
-	}, func() {
+	}, func() error {
 		if out := c.out.Load(); out != nil && out.Close() == nil {
-			c.await()
+			return c.await()
 		}
+		return nil
 	})
 	<-c.in.done
 	return err

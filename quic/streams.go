@@ -147,18 +147,18 @@ func (c *streamsConn) Close() error {
 		if out := c.writing.Load(); out != nil {
 			_ = out.SetWriteDeadline(past)
 		}
-	}, func() {
+	}, func() error {
 		if c.sent == 0 {
-			return
+			return nil
 		}
 		out, err := c.session.OpenUniStream()
 		if err != nil {
-			return // no room for one more: the peer takes nothing
+			return nil // no room for one more: the peer takes nothing
 		}
 		if _, err := out.Write(binary.BigEndian.AppendUint64(nil, c.sent)); err != nil || out.Close() != nil {
-			return
+			return nil
 		}
-		c.await()
+		return c.await()
 	})
 	<-c.inbox.ended
 	return err

@@ -19,10 +19,22 @@ var natures = map[string]nature{
 	"quic-streams":  {"a phone call for each message, scrambled", "Calls", true},
 }
 
+// shortCalls are the natures of those that have a connection for each message.
+var shortCalls = map[string]nature{
+	"tcp":          {"a phone call for each message", "Calls", true},
+	"tls":          {"a phone call for each message, scrambled", "Calls", true},
+	"quic":         {"a phone call for each message, scrambled", "Calls", true},
+	"quic-streams": {"a phone call for each message, scrambled", "Calls", true},
+}
+
 // natureOf knows the protocols of today. Of a document from another time it
 // says what can be seen: an account of each message belongs to datagrams.
 func natureOf(d *result.Document) nature {
-	if n, ok := natures[d.Proto]; ok {
+	known := natures
+	if d.Plan.Connection == shortConnection {
+		known = shortCalls
+	}
+	if n, ok := known[d.Proto]; ok {
 		return n
 	}
 	return nature{subject: "Messages", reliable: d.Account == nil}
@@ -32,6 +44,8 @@ const (
 	up   = "up"
 	down = "down"
 	both = "both"
+
+	shortConnection = "short"
 )
 
 // direction is the way the messages of the document's own Measured went.

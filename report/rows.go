@@ -328,7 +328,12 @@ func speedRow(d *result.Document, m *result.Measured, setup bool) row {
 
 func setupWords(d *result.Document) []string {
 	var parts []string
-	switch {
+	switch n := d.Setup.Connections; {
+	case n != nil:
+		parts = append(parts, Count(n.Opened)+" connections")
+		if n.ConnectNS != nil {
+			parts = append(parts, "set-up p50 "+Duration(n.ConnectNS.P50)+", p99 "+Duration(n.ConnectNS.P99))
+		}
 	case d.Setup.ConnectNS != nil:
 		parts = append(parts, "set-up "+Duration(*d.Setup.ConnectNS))
 	case d.Proto == "udp":

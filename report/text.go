@@ -197,9 +197,6 @@ func messagesRow(d *result.Document) row {
 	if words := natureOf(d).words; words != "" {
 		b.WriteString(" (" + words + ")")
 	}
-	if plan.Connection == "short" {
-		b.WriteString(", one connection a message")
-	}
 	if plan.Congestion != "" {
 		b.WriteString(", " + printable(plan.Congestion))
 	}

@@ -176,6 +176,9 @@ type PlanChange struct {
 // messages are sent at ConnectNS, under keys of the session before (RFC 9001
 // §4.6): they are encrypted, but whoever keeps them can send them once more. From
 // SecureNS on, a round trip later, the keys are this connection's own.
+//
+// Where each message has a connection of its own, ConnectNS and SecureNS are the
+// medians of theirs, and what a connection took is in its message's delay.
 type Setup struct {
 	ConnectNS *int64 `json:"connect_ns"` // connect begun → the client may send; null where there is no handshake
 	// FirstMessageNS: connect begun → first message delivered, without the time in
@@ -184,6 +187,16 @@ type Setup struct {
 	SecureNS       *int64 `json:"secure_ns"`  // connect begun → the handshake that encrypts is done
 	Resumed        *bool  `json:"resumed"`    // that handshake resumed a session; null where there is none
 	EarlyData      *bool  `json:"early_data"` // messages may be sent before it is done, and the server takes them; null where the protocol has no such thing
+	// Connections are those of a connection a message; null for one connection.
+	Connections *Connections `json:"connections"`
+}
+
+// Connections counts connections that carried a message each.
+type Connections struct {
+	Opened    int64      `json:"opened"`
+	Failed    int64      `json:"failed"`     // that could not be made, or broke with their message
+	ConnectNS *Quantiles `json:"connect_ns"` // as those of Setup
+	SecureNS  *Quantiles `json:"secure_ns"`
 }
 
 // Delivery counts messages. Received counts every whole message that came,

@@ -93,10 +93,13 @@ func listen(ctx context.Context, network string, addr netip.AddrPort, c transpor
 func dial(ctx context.Context, network string, addr netip.AddrPort, c transport.Config) (*net.TCPConn, error) {
 	d := net.Dialer{Control: control(c), KeepAlive: -1}
 	d.SetMultipathTCP(false)
-	tcp, err := d.DialTCP(ctx, network, netip.AddrPort{}, socket.Unmap(addr))
+	// DialTCP would bind the socket first: a port then is engaged for all
+	// destinations, and not for this one alone.
+	conn, err := d.DialContext(ctx, network, socket.Unmap(addr).String())
 	if err != nil {
 		return nil, err
 	}
+	tcp := conn.(*net.TCPConn)
 	if err := noDelay(tcp, c); err != nil {
 		return nil, err
 	}

@@ -80,6 +80,7 @@ type Properties struct {
 	Handshake  bool // there is a connection to set up
 	Encrypted  bool // the listener is Certified, and Config.Certificate must be its certificate
 	Resumes    bool // a connection can resume the session of one before: see Config.Sessions
+	PerMessage bool // each message has a connection of its own; Dial makes none yet
 	EarlyData  bool // and its messages then leave with its first packets (0-RTT)
 	MaxMessage int  // the largest message it carries, bytes
 	// Congestion is the one congestion control that the transport brings along;
@@ -182,6 +183,18 @@ type Stats struct {
 	// Carriage is of a transport without the promise to deliver that puts
 	// messages into packets of its own; null for all others.
 	Carriage *Carriage
+	// Connections is of a transport with a connection a message; null for all others.
+	Connections *Connections
+}
+
+// Connections counts connections that carried a message each.
+type Connections struct {
+	Opened int64
+	Failed int64  // that could not be made, or broke with their message
+	Error  string // why, of the first
+	// From the beginning of each until it was Connected and Secured, at the end that
+	// dialled; null where there is no such thing.
+	ConnectNS, SecureNS *result.Quantiles
 }
 
 // TrainMax is how many messages a train has at the most.

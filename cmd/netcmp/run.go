@@ -46,6 +46,7 @@ func experimentFlags() []cli.Flag {
 		&cli.IntFlag{Name: "burst", Value: workload.DefaultBurst, Usage: "messages in a burst", Category: messageCategory},
 		&cli.StringFlag{Name: "direction", Value: "up", Usage: "up (client to server), down or both", Category: messageCategory},
 		&cli.StringFlag{Name: "pattern", Value: "stream", Usage: "stream or request-response", Category: messageCategory},
+		&cli.StringFlag{Name: "connection", Value: "long", Usage: "long, or short: a connection for each message, made when it is due (tcp, tls, quic, quic-streams)", Category: messageCategory},
 		&cli.StringSliceFlag{Name: "deadline", Usage: "a `TIME` after which a message is no use; repeatable", Category: messageCategory},
 		&cli.DurationFlag{Name: "interval", Value: time.Second, Usage: "of the figures over time", Category: messageCategory},
 
@@ -147,6 +148,7 @@ func specFrom(c *cli.Context, proto string, seed uint64) (s peer.Spec, err error
 	s = peer.Spec{
 		Proto: proto, Plan: plan,
 		Direction: peer.Direction(c.String("direction")), Pattern: peer.Pattern(c.String("pattern")),
+		Connection: peer.Connection(c.String("connection")),
 		Interval:   c.Duration("interval"),
 		Congestion: c.String("congestion"), Nagle: !c.Bool("no-delay"), NoBatch: c.Bool("no-batch"), Resume: c.Bool("resume"),
 		SendBuffer: c.Int("send-buffer"), ReceiveBuffer: c.Int("receive-buffer"),
