@@ -30,6 +30,8 @@ type crossed struct {
 	high  int64  // all of the stream before it was seen
 	// later are the stretches beyond high, ascending, that do not touch.
 	later []stretch
+
+	fragments map[uint16]*assembly // of UDP, by their identification
 }
 
 type stretch struct{ from, to int64 }
@@ -52,6 +54,12 @@ func (p *Passage) arrived(s *sight) {
 func (c *crossed) take(s *sight, f *Framing) {
 	h, ok := readHeaders(s)
 	switch {
+	case !ok && f.Proto == "udp" && !f.Damaged:
+		// Where fragments may be damaged, the checksum of the whole would have to be
+		// looked at, which not all of is kept for.
+		if part, ok := readFragment(s); ok {
+			c.fragment(&part, s.stamp)
+		}
 	case !ok:
 	case h.proto == 6 && f.Proto == "tcp":
 		c.segment(&h, s.stamp, int64(f.Size))

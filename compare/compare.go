@@ -81,6 +81,36 @@ func Arms(base experiment.Config, protos []string) []Arm {
 	return arms
 }
 
+// Dissect has the delay of messages split in its parts (experiment.Config.Anatomy) of
+// the arms whose packets show them: if that was asked for, else where it disturbs
+// nothing. Who was held back is then known of these, and estimated of the others; so
+// that like is compared with like, it is estimated of all, unless it is known of all
+// that can hold anything back. An error says why no arm shows it that was to.
+func Dissect(arms []Arm, asked bool) error {
+	some, all, why := false, true, ""
+	for i := range arms {
+		c := &arms[i].Config
+		reason := c.NoAnatomy()
+		c.Anatomy = asked && reason == "" || c.AnatomyFits()
+		some = some || c.Anatomy
+		if why == "" {
+			why = reason
+		}
+		for _, t := range experiment.Transports() {
+			if t.Name() == c.Spec.Proto && t.Properties().Ordered && !c.Anatomy {
+				all = false
+			}
+		}
+	}
+	for i := range arms {
+		arms[i].Config.EstimateHeld = !all
+	}
+	if asked && !some {
+		return fmt.Errorf("--anatomy: %s", why)
+	}
+	return nil
+}
+
 // Validate says what is wrong with a comparison, before anything starts.
 func (c Config) Validate() error {
 	if len(c.Arms) < 2 {

@@ -83,6 +83,7 @@ func TestAnatomyAddsUp(t *testing.T) {
 		{"udp", "delay 10ms loss 3% duplicate 2% corrupt 2%", peer.Both, workload.Plan{Count: 3000, Size: 1000, Rate: 3000}},
 		{"udp", "delay 10ms 3ms", peer.Up, workload.Plan{Count: 2000, Size: 300, Rate: 1000, Arrival: workload.Poisson}},
 		{"udp", "delay 10ms loss 3% duplicate 2%", peer.Up, workload.Plan{Count: 2000, Size: 300, Rate: 5000, Arrival: workload.Burst, Burst: 50}},
+		{"udp", "delay 10ms 3ms loss 2% duplicate 2%", peer.Up, workload.Plan{Count: 1000, Size: 4000, Rate: 1000}}, // in fragments
 	} {
 		t.Run(x.proto+" "+x.path, func(t *testing.T) {
 			c := config(t, x.proto, x.path, x.plan)

@@ -16,9 +16,9 @@ import (
 // somebody asks for it: beyond, to look takes from what is looked at.
 const AnatomyRate = 20_000
 
-// anatomical says why the delay of this experiment's messages cannot be split in
-// its parts; "" if it can.
-func (c Config) anatomical() string {
+// NoAnatomy says why the delay of this experiment's messages cannot be split in its
+// parts; "" if it can.
+func (c Config) NoAnatomy() string {
 	switch {
 	case c.Connect != "" || c.Engine == None:
 		return "there is no lab whose packets could be looked at"
@@ -36,7 +36,7 @@ func (c Config) anatomical() string {
 // for: where it can be, and disturbs nothing.
 func (c Config) AnatomyFits() bool {
 	p := c.Spec.Plan.WithDefaults()
-	return c.anatomical() == "" && !p.Saturate && p.Rate <= AnatomyRate
+	return c.NoAnatomy() == "" && !p.Saturate && p.Rate <= AnatomyRate
 }
 
 // captured is the capture of an experiment. Its zero value is none.
@@ -113,7 +113,7 @@ func (x *captured) dissect(c Config, d *result.Document, start int64) {
 		}
 		if p := x.capture.Passage(way.up); p != nil && missed == 0 && !set {
 			way.m.Anatomy = p.Dissect(way.m.Messages, start, x.clock)
-			if way.m.Delivery.Delivered != nil {
+			if way.m.Delivery.Delivered != nil && !c.EstimateHeld {
 				capture.Stall(way.m.Stall, way.m.Messages, way.m.Anatomy, *way.m.Delivery.Delivered)
 			}
 		}

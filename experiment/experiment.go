@@ -63,11 +63,14 @@ type Config struct {
 	Profile Profiles
 	// Anatomy splits the delay of each message into its parts, by the lab's
 	// packets; Pcap gets these packets as pcapng, and may be nil.
-	Anatomy  bool
-	Pcap     io.Writer
-	Command  string // the command line that makes this experiment again
-	Tool     result.Tool
-	Progress func(peer.Progress) // may be nil; called from another goroutine, never after Run
+	Anatomy bool
+	// EstimateHeld leaves who was held back to the ledger's estimate, even where the
+	// packets show it: beside others whose packets do not.
+	EstimateHeld bool
+	Pcap         io.Writer
+	Command      string // the command line that makes this experiment again
+	Tool         result.Tool
+	Progress     func(peer.Progress) // may be nil; called from another goroutine, never after Run
 }
 
 // ErrUsage is wrapped by errors that mean: this cannot be asked for.
@@ -102,8 +105,8 @@ func (c Config) Validate() error {
 		}
 	}
 	switch {
-	case c.Anatomy && c.anatomical() != "":
-		return errors.New("--anatomy: " + c.anatomical())
+	case c.Anatomy && c.NoAnatomy() != "":
+		return errors.New("--anatomy: " + c.NoAnatomy())
 	case c.Pcap != nil && (c.Connect != "" || c.Engine == None):
 		return errors.New("--pcap keeps the lab's packets, and there is no lab with --connect and --engine none")
 	case c.Connect != "" && !clean:

@@ -15,6 +15,7 @@ const hatch = 4
 type delayPart struct {
 	name, words string
 	of          func(result.Dissected) int64
+	all         func(*result.Anatomy) *result.Quantiles
 	draw        func(c *canvas, from, to, y float64, fill, stroke string)
 }
 
@@ -22,16 +23,19 @@ var delayParts = []delayPart{
 	{
 		"waiting", "waiting to be sent: due, but its last byte had not left the sender's host yet",
 		func(m result.Dissected) int64 { return m.WaitingNS },
+		func(a *result.Anatomy) *result.Quantiles { return a.WaitingNS },
 		func(c *canvas, from, to, y float64, fill, _ string) { c.rect(from, to, y+3, barThick-6, "bar", fill) },
 	},
 	{
 		"crossing", "crossing and recovery: on its way, and sent again if it was lost, until all of it was at the receiver's door",
 		func(m result.Dissected) int64 { return m.CrossingNS },
+		func(a *result.Anatomy) *result.Quantiles { return a.CrossingNS },
 		func(c *canvas, from, to, y float64, fill, _ string) { c.bar(from, to, y, "bar", fill) },
 	},
 	{
 		"held back", "held back: at the door, and not read yet, as a rule because one before it was missing",
 		func(m result.Dissected) int64 { return m.HeldNS },
+		func(a *result.Anatomy) *result.Quantiles { return a.HeldNS },
 		func(c *canvas, from, to, y float64, fill, stroke string) {
 			c.bar(from, to, y, "pale", fill)
 			var d strings.Builder

@@ -43,6 +43,9 @@ func ComparisonText(w io.Writer, x *result.Comparison, o Options) error {
 	if slices.ContainsFunc(x.Differences, func(d result.Difference) bool { return d.Verdict != result.CannotTell }) {
 		p.line("", p.dim("* best, and told apart from all the others"))
 	}
+	if note := heldNote(x); note != "" {
+		p.line("", p.dim(note))
+	}
 	p.blank()
 	if drawing := drawCurves(x, o); drawing != "" {
 		p.b.WriteString(drawing)
@@ -109,6 +112,9 @@ func tabulate(x *result.Comparison) table.Writer {
 		if metric == "held_ratio" {
 			usableRows(t, x)
 		}
+		if metric == "delay_p99_ns" {
+			anatomyRows(t, x)
+		}
 	}
 	return t
 }
@@ -162,6 +168,47 @@ func bestByFar(x *result.Comparison, metric, arm string) bool {
 		others++
 	}
 	return others > 0
+}
+
+// anatomyRows say where the slowest hundredth's time went: medians of the trials, of
+// the arms whose packets show it.
+func anatomyRows(t table.Writer, x *result.Comparison) {
+	for _, part := range delayParts {
+		r, some := table.Row{"  " + part.name + ", p99"}, false
+		for _, arm := range x.Plan.Arms {
+			v, ok := medianOfTrials(x, arm, func(d *result.Document) *int64 {
+				if d.Anatomy == nil {
+					return nil
+				}
+				if q := part.all(d.Anatomy); q != nil {
+					return &q.P99
+				}
+				return nil
+			})
+			text := unknown
+			if some = some || ok; ok {
+				text = Duration(int64(v))
+			}
+			r = append(r, text)
+		}
+		if some {
+			t.AppendRow(r)
+		}
+	}
+}
+
+// heldNote says that who was held back is estimated of all arms, where the packets of
+// some show it and the anatomy therefore says something else.
+func heldNote(x *result.Comparison) string {
+	shown, estimated := false, false
+	for _, d := range x.Trials {
+		shown = shown || d.Anatomy != nil
+		estimated = estimated || d.Stall != nil && d.Stall.Held != nil && !d.Stall.Exact
+	}
+	if shown && estimated {
+		return "held back is estimated from arrival times, of all alike: not everybody's packets show it"
+	}
+	return ""
 }
 
 func usableRows(t table.Writer, x *result.Comparison) {
@@ -233,6 +280,9 @@ func ComparisonMarkdown(w io.Writer, x *result.Comparison) error {
 		b.WriteString("- **" + r.label + "** " + strings.ReplaceAll(r.c, nbsp, " ") + "\n")
 	}
 	b.WriteString("\n" + tabulate(x).RenderMarkdown() + "\n\n")
+	if note := heldNote(x); note != "" {
+		b.WriteString("- " + note + "\n")
+	}
 	for _, sentence := range x.Verdict {
 		b.WriteString("- " + printable(sentence) + "\n")
 	}

@@ -65,7 +65,7 @@ func (p *program) compareCommand() *cli.Command {
 	return &cli.Command{
 		Name: "compare", Usage: "the same messages over several protocols, repeated and interleaved; what can be told apart",
 		UsageText: "netcmp compare [--protos a,b,…] [flags]",
-		Flags:     append(flags, pathFlags()...),
+		Flags:     slices.Concat(flags, []cli.Flag{anatomyFlag()}, pathFlags()),
 		Action:    p.compare,
 	}
 }
@@ -93,8 +93,16 @@ func (p *program) compare(c *cli.Context) (err error) {
 			if !a.Config.Spec.Resume {
 				hidden = append(hidden, "resume")
 			}
+			if a.Config.NoAnatomy() != "" {
+				hidden = append(hidden, "anatomy")
+			}
 			return fmt.Sprintf("%s --proto %s --seed %d", again(c, "run", hidden...), a.Config.Spec.Proto, seed)
 		},
+	}
+	if !c.IsSet("anatomy") || c.Bool("anatomy") {
+		if err := compare.Dissect(x.Arms, c.Bool("anatomy")); err != nil {
+			return usage(err)
+		}
 	}
 	if err := x.Validate(); err != nil {
 		return usage(err)

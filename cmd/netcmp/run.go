@@ -79,12 +79,13 @@ func (p *program) runCommand() *cli.Command {
 
 // captureFlags are those that have the lab's packets looked at.
 func captureFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.BoolFlag{
-			Name: "anatomy", Category: outputCategory,
-			Usage: fmt.Sprintf("split each message's delay into waiting, crossing and held back, by the lab's packets (tcp, udp); up to %d messages a second by default", experiment.AnatomyRate),
-		},
-		pcapFlag(),
+	return []cli.Flag{anatomyFlag(), pcapFlag()}
+}
+
+func anatomyFlag() cli.Flag {
+	return &cli.BoolFlag{
+		Name: "anatomy", Category: outputCategory,
+		Usage: fmt.Sprintf("split each message's delay into waiting, crossing and held back, by the lab's packets (tcp, udp); up to %d messages a second by default", experiment.AnatomyRate),
 	}
 }
 
