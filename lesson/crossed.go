@@ -48,6 +48,17 @@ func (x *crossed) nth(what string, up bool, n int, is func(*capture.Packet) bool
 	return &capture.Crossing{Up: up, Sent: none, Arrived: none}
 }
 
+// after is the first of the client's packets that was sent at or after an instant; nil
+// if there is none.
+func (x *crossed) after(instant int64) *capture.Crossing {
+	for i := range x.all {
+		if c := &x.all[i]; c.Up && sent(c) >= instant {
+			return c
+		}
+	}
+	return nil
+}
+
 // count counts the packets that are so.
 func (x *crossed) count(is func(*capture.Crossing) bool) (n int) {
 	for i := range x.all {

@@ -3,6 +3,7 @@ package lesson
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,11 +27,14 @@ func letterAndCall(ctx context.Context, d *Document) error {
 	if err != nil {
 		return err
 	}
-	_, err = tell(ctx, d, "udp", "Letters of which one is lost", toldLost, func(s *Scene, x *crossed, t *telling) {
-		lettersOfOne(s, x, t)
-		s.Axis = axis(call, t)
+	letters, err := tell(ctx, d, "udp", "Letters of which one is lost", toldLost, lettersOfOne)
+	if err != nil {
+		return err
+	}
+	return recite(ctx, d, func(s *Scene, x *crossed, t *telling) {
+		scrambledCallOfOne(s, x, t)
+		s.Axis = axis(call, letters, t)
 	})
-	return err
 }
 
 // telling is what became of the messages. Times count from when the first was sent.
@@ -76,6 +80,50 @@ func tell(ctx context.Context, d *Document, proto, title string, lost int, draw 
 		draw(s, x, t)
 	})
 	return t, err
+}
+
+// calm is how long a connection of QUIC's is left alone before what counts: by then it
+// has tried how large a packet the path takes (RFC 8899), and says nothing by itself.
+const calm = 2 * time.Second
+
+// recite is tell over QUIC, on a connection that stands already: a packet does not say
+// what is in it, so it is known by its time.
+func recite(ctx context.Context, d *Document, draw func(*Scene, *crossed, *telling)) error {
+	var speak, hear Done
+	t := &telling{proto: "quic"}
+	p := path(fmt.Sprintf("delay 25ms loss list %d", toldLost), "delay 25ms")
+	return playAfter(ctx, d, "A scrambled call in which one packet is lost (QUIC)", p, capture.Framing{}, func(s *stage) {
+		certificate := s.server.do("Offer", Order{Proto: "quic", To: toServer}).Certificate
+		welcoming := s.server.begin("Welcome", Order{})
+		s.client.do("Reach", Order{Proto: "quic", To: toServer, Certificate: certificate})
+		welcoming()
+		s.wait(calm)
+	}, func(s *stage) {
+		o := Order{N: told, Size: toldSize, Every: toldPace, Patience: patience}
+		following := s.server.begin("Follow", o)
+		speak = s.client.do("Recite", o)
+		hear = following()
+	}, func(s *Scene, x *crossed) {
+		if len(speak.Times) != told || len(hear.Times) != told {
+			x.err = fmt.Errorf("%d messages were sent and %d came, and not %d", len(speak.Times), len(hear.Times), told)
+			return
+		}
+		begin := speak.Times[0]
+		s.Ladder.Origin = begin
+		for i := range told {
+			t.said[i], t.read[i] = since(begin, speak.Times[i]), since(begin, hear.Times[i])
+			t.arrived[i] = t.read[i]
+			first := x.after(speak.Times[i])
+			if first != nil && first.Arrived != nil {
+				t.arrived[i] = since(begin, first.Arrived.At)
+			}
+			if i == toldLost {
+				equal(s, fmt.Sprintf("the packet that left when message %d was said is lost", i), true, first != nil && first.Lost())
+			}
+		}
+		equal(s, "packets that are lost", 1, x.count(func(c *capture.Crossing) bool { return c.Lost() }))
+		draw(s, x, t)
+	})
 }
 
 // ends says whether a packet has the end of a message. A sender that has to wait puts
@@ -143,8 +191,24 @@ func callOfOne(s *Scene, x *crossed, t *telling) {
 	s.say(took("next", next), "They were read: %s. Each waits for %s less than the one before, since it was said as much later.", strings.Join(delays, ", "), ms(toldPace))
 	all := t.count(func(i int) bool { return t.read[i] != 0 })
 	s.say(Figure{"read", int64(all), "messages"}, "In the end all %d messages were heard, none was missing, and none was out of order.", all)
+	repaired(s, t)
+}
 
-	equal(s, "messages that are read", told, all)
+// scrambledCallOfOne is callOfOne of a call whose packets do not show what is in them.
+func scrambledCallOfOne(s *Scene, x *crossed, t *telling) {
+	repair := t.delay(toldLost)
+	s.say(took("repair", repair), "QUIC is a call over UDP: what is lost it sends again, by itself, and not the kernel. Message %d comes %s after it was said.", toldLost, ms(repair))
+	late := t.count(func(i int) bool { return i > toldLost && t.read[i]-t.arrived[i] > near })
+	s.say(Figure{"late", int64(late), "messages"}, "%d of those behind it were at the server's door in time and were held back: they are on one stream, and a stream is heard in its order (RFC 9000 §2.2). On streams of their own they would not have waited.", late)
+	n := x.count(func(c *capture.Crossing) bool { return !c.Up })
+	s.say(packets("packets", n), "The server confirmed with %d packets. Nobody on the way can read in either what was said, what was lost, or what is confirmed: the packets are known here by their times alone.", n)
+	repaired(s, t)
+}
+
+// repaired holds a call in which one packet was lost against the law of it.
+func repaired(s *Scene, t *telling) {
+	repair := t.delay(toldLost)
+	equal(s, "messages that are read", told, t.count(func(i int) bool { return t.read[i] != 0 }))
 	disorder := t.count(func(i int) bool { return i > 0 && t.read[i] < t.read[i-1] })
 	equal(s, "messages that are read before an earlier one", 0, disorder)
 	// The first follower's confirmation tells of the loss, and that is a round trip
@@ -191,26 +255,26 @@ func lettersOfOne(s *Scene, x *crossed, t *telling) {
 	s.between("half of them after the path's delay, or soon after it", delay, delay+near, t.median())
 }
 
-// axis draws both tellings on one axis of time: from when a message was said to
-// when it was read.
-func axis(call, letters *telling) string {
+// axis draws tellings on one axis of time: from when a message was said to when it was
+// read.
+func axis(all ...*telling) string {
 	const column = 5 * time.Millisecond
 	last := time.Duration(0)
-	for i := range told {
-		last = max(last, call.read[i], letters.read[i])
+	for _, t := range all {
+		last = max(last, slices.Max(t.read[:]))
 	}
 	columns := int(last/column) + 2
 	at := func(d time.Duration) int { return int((d + column/2) / column) }
 	var b strings.Builder
 	b.WriteString("Said (o) and read (▶), on one axis; ═ is a wait for an earlier message, × a message that never came\n\n")
 	var ruler strings.Builder
-	ruler.WriteString(strings.Repeat(" ", 12))
+	ruler.WriteString(strings.Repeat(" ", 13))
 	for i := 0; i < columns; i += 10 {
 		fmt.Fprintf(&ruler, "%-10s", fmt.Sprintf("|%d ms", int(time.Duration(i)*column/time.Millisecond)))
 	}
 	b.WriteString(strings.TrimRight(ruler.String(), " ") + "\n")
 	for i := range told {
-		for _, t := range []*telling{call, letters} {
+		for n, t := range all {
 			line := []rune(strings.Repeat(" ", columns))
 			from, to := at(t.said[i]), at(t.read[i])
 			end := '▶'
@@ -225,10 +289,10 @@ func axis(call, letters *telling) string {
 			}
 			line[from], line[to] = 'o', end
 			name := ""
-			if t == call {
+			if n == 0 {
 				name = fmt.Sprint(i)
 			}
-			b.WriteString(strings.TrimRight(fmt.Sprintf("%5s  %s  %s", name, t.proto, string(line)), " ") + "\n")
+			b.WriteString(strings.TrimRight(fmt.Sprintf("%5s  %-4s  %s", name, t.proto, string(line)), " ") + "\n")
 		}
 	}
 	return b.String()

@@ -14,21 +14,29 @@ import (
 // each.
 func (h *host) Speak(o Order, d *Done) error {
 	return h.with(&o, d, func(fd int) error {
-		w := pacer.New()
-		defer w.Close()
-		begin := clock.Now()
-		for i := range o.N {
-			due := begin + int64(i)*int64(o.Every)
-			w.Until(due, nil, nil)
-			b := make([]byte, o.Size)
-			message.Seal(b, message.Header{Number: uint64(i), Planned: due, Sent: clock.Now()})
-			d.Times = append(d.Times, now())
-			if _, err := unix.SendmsgN(fd, b, nil, nil, unix.MSG_NOSIGNAL); err != nil {
-				return err
-			}
-		}
-		return nil
+		return paced(&o, d, func(b []byte) error {
+			_, err := unix.SendmsgN(fd, b, nil, nil, unix.MSG_NOSIGNAL)
+			return err
+		})
 	})
+}
+
+// paced hands the messages of an order to send, each at its time, and notes when.
+func paced(o *Order, d *Done, send func([]byte) error) error {
+	w := pacer.New()
+	defer w.Close()
+	begin := clock.Now()
+	for i := range o.N {
+		due := begin + int64(i)*int64(o.Every)
+		w.Until(due, nil, nil)
+		b := make([]byte, o.Size)
+		message.Seal(b, message.Header{Number: uint64(i), Planned: due, Sent: clock.Now()})
+		d.Times = append(d.Times, now())
+		if err := send(b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Hear reads N messages of Size bytes, or as many as come before nothing does for

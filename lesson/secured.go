@@ -2,8 +2,10 @@ package lesson
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"netcmp/clock"
 	"netcmp/message"
@@ -107,6 +109,83 @@ func (h *host) Call(o Order, d *Done) error {
 		message.Seal(b, message.Header{})
 		_, err = conn.Send([][]byte{b})
 		return err
+	})
+}
+
+// Reach connects to To, for Recite.
+func (h *host) Reach(o Order, d *Done) error {
+	t, err := encrypted(o.Proto)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := soon()
+	defer cancel()
+	return d.call(func() error {
+		conn, err := t.Dial(ctx, o.To, transport.Config{Certificate: o.Certificate})
+		h.mu.Lock()
+		h.secure.conn = conn
+		h.mu.Unlock()
+		return err
+	})
+}
+
+// Welcome takes the connection of a client that Reaches here, for Listen to it.
+func (h *host) Welcome(Order, *Done) error {
+	ctx, cancel := soon()
+	defer cancel()
+	h.mu.Lock()
+	l := h.secure.listener
+	h.mu.Unlock()
+	conn, err := l.Accept(ctx, netip.AddrPort{})
+	h.mu.Lock()
+	h.secure.conn = conn
+	h.mu.Unlock()
+	return err
+}
+
+// Recite is Speak over the connection that Reach made.
+func (h *host) Recite(o Order, d *Done) error {
+	h.mu.Lock()
+	conn := h.secure.conn
+	h.mu.Unlock()
+	return d.call(func() error {
+		return paced(&o, d, func(b []byte) error {
+			_, err := conn.Send([][]byte{b})
+			return err
+		})
+	})
+}
+
+// Follow is Hear over the connection that Welcome took: it waits for all of them, and
+// is only for what loses none.
+func (h *host) Follow(o Order, d *Done) error {
+	h.mu.Lock()
+	conn := h.secure.conn
+	h.mu.Unlock()
+	timer := time.AfterFunc(o.Patience, func() { _ = conn.Close() })
+	defer timer.Stop()
+	d.Times = make([]int64, o.N)
+	mono, wall := clock.Both()
+	return d.call(func() error {
+		batch := make([]transport.Message, o.N)
+		for left := o.N; left > 0; {
+			n, err := conn.Receive(batch)
+			for _, x := range batch[:n] {
+				m, err := message.Parse(x.Data)
+				if err != nil {
+					return err
+				}
+				if m.Number >= uint64(o.N) || d.Times[m.Number] != 0 {
+					return errors.New("a message came that was not sent, or twice")
+				}
+				d.Times[m.Number] = wall + x.At - mono
+				left--
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

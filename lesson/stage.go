@@ -42,13 +42,14 @@ type actor struct {
 // then draw, which gets what crossed the lab, says what it means.
 func play(ctx context.Context, d *Document, title string, p netem.Path, f capture.Framing,
 	act func(*stage), draw func(*Scene, *crossed)) error {
-	return playAfter(ctx, d, title, p, f, func(*stage) {}, act, draw)
+	return playAfter(ctx, d, title, p, f, nil, act, draw)
 }
 
-// playAfter is play of a scene before which something happens that is not looked at.
+// playAfter is play of a scene before which something happens that is not looked at,
+// and over a path that does nothing yet; nil is nothing.
 func playAfter(ctx context.Context, d *Document, title string, p netem.Path, f capture.Framing,
 	before, act func(*stage), draw func(*Scene, *crossed)) error {
-	l, err := lab.Start(ctx, lab.Config{Path: p, Engine: lab.Emulator})
+	l, err := lab.Start(ctx, lab.Config{Path: p, Engine: lab.Emulator, Held: before != nil})
 	if err != nil {
 		return err
 	}
@@ -57,8 +58,13 @@ func playAfter(ctx context.Context, d *Document, title string, p netem.Path, f c
 	for h, ac := range map[lab.Host]**actor{lab.Client: &s.client, lab.Server: &s.server} {
 		*ac = s.enter(l, h)
 	}
-	if s.err == nil {
-		before(s)
+	if before != nil {
+		if s.err == nil {
+			before(s)
+		}
+		if err := l.Begin(ctx); err != nil {
+			return err
+		}
 	}
 	x, err := capture.Start(ctx, l, capture.Config{
 		Keep: mostPackets, Messages: f, Pcap: d.options.Pcap, Application: "netcmp lesson " + d.Name,

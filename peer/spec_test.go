@@ -71,7 +71,7 @@ func TestWithDefaults(t *testing.T) {
 // A session crosses the control channel whole.
 func TestSpecJSON(t *testing.T) {
 	want := Spec{
-		Proto: "udp", Direction: Both, Pattern: Stream, Deadlines: []time.Duration{1, 2},
+		Proto: "udp", Direction: Both, Pattern: Stream, Connection: Short, Deadlines: []time.Duration{1, 2},
 		Plan:     workload.Plan{Count: 1, Duration: 2, Size: 3, Rate: 4.5, Saturate: true, Arrival: workload.Burst, Burst: 6, Seed: 1<<64 - 1},
 		Interval: 3, Quiet: 4, Patience: 5, Congestion: "reno", Nagle: true, NoBatch: true, SendBuffer: 6, ReceiveBuffer: 7,
 	}
