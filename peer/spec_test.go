@@ -59,7 +59,7 @@ func TestValidate(t *testing.T) {
 
 func TestWithDefaults(t *testing.T) {
 	want := Spec{
-		Proto: "tcp", Plan: workload.Plan{}.WithDefaults(), Direction: Up, Pattern: Stream,
+		Proto: "tcp", Plan: workload.Plan{}.WithDefaults(), Direction: Up, Pattern: Stream, Connection: Long,
 		Interval: time.Second, Quiet: DefaultQuiet, Patience: DefaultPatience,
 	}
 	s := Spec{Proto: "tcp"}.WithDefaults()
