@@ -79,10 +79,11 @@ validate: ## known laws and results over the real lab, into docs/validation.md (
 	NETCMP_VALIDATE=$(CURDIR)/bin/validation $(GO) test -count 1 -v -timeout 60m -run '^TestValidation$$' ./validation
 
 .PHONY: lessons
-lessons: build ## play every lesson, into docs/lessons
-	@rm -rf docs/lessons && mkdir -p docs/lessons
+lessons: build ## play every lesson, into docs/lessons, in English and in Chinese (eight minutes)
+	@rm -rf docs/lessons && mkdir -p docs/lessons/zh
 	for name in $$(bin/netcmp lesson --list | cut -d ' ' -f 1); do \
-		bin/netcmp lesson $$name --markdown docs/lessons >/dev/null || exit 1; \
+		bin/netcmp lesson $$name --markdown docs/lessons >/dev/null && \
+		bin/netcmp lesson $$name --lang zh --markdown docs/lessons/zh >/dev/null || exit 1; \
 	done
 
 .PHONY: screenshots

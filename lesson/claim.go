@@ -19,6 +19,8 @@ type Claim struct {
 	Verdict  string    `json:"verdict"`
 	When     string    `json:"when,omitempty"` // with HoldsWhen
 	Findings []Finding `json:"findings"`
+
+	language Language
 }
 
 // Finding is a condition under which a claim was tried.
@@ -27,18 +29,23 @@ type Finding struct {
 	Measured string `json:"measured"`
 	Holds    bool   `json:"holds"`
 	Scene    string `json:"scene"` // in which it was measured, its title
+
+	language Language
 }
 
 // claim begins to try a claim.
 func (d *Document) claim(sentence, means string) *Claim {
-	c := &Claim{Claim: sentence, Means: means}
+	l := d.options.Language
+	c := &Claim{Claim: l.words(sentence), Means: l.words(means), language: l}
 	d.Claims = append(d.Claims, c)
 	return c
 }
 
 // found adds what was measured in a scene, and judges anew.
 func (c *Claim) found(in *Scene, holds bool, when, measured string, args ...any) {
-	c.Findings = append(c.Findings, Finding{When: when, Measured: fmt.Sprintf(measured, args...), Holds: holds, Scene: in.Title})
+	c.Findings = append(c.Findings, Finding{
+		When: c.language.words(when), Measured: fmt.Sprintf(c.language.words(measured), args...), Holds: holds, Scene: in.Title, language: c.language,
+	})
 	c.judge()
 }
 
@@ -57,26 +64,23 @@ func (c *Claim) judge() {
 	case len(c.Findings):
 		c.Verdict = Holds
 	default:
-		c.Verdict, c.When = HoldsWhen, strings.Join(when, ", or ")
+		c.Verdict, c.When = HoldsWhen, strings.Join(when, c.language.words(", or "))
 	}
 }
 
 // String is the verdict with its condition.
 func (c *Claim) String() string {
-	if c.When == "" {
-		return c.Verdict
-	}
-	return c.Verdict + " " + c.When
+	return strings.TrimSpace(c.language.words(c.Verdict) + " " + c.When)
 }
 
 // answer says whether the claim held.
 func (f Finding) answer() string {
 	if f.Holds {
-		return "holds"
+		return f.language.words("holds")
 	}
-	return "does not hold"
+	return f.language.words("does not hold")
 }
 
 func (f Finding) String() string {
-	return fmt.Sprintf("when %s: %s, %s", f.When, f.Measured, f.answer())
+	return fmt.Sprintf(f.language.words("when %s: %s, %s"), f.When, f.Measured, f.answer())
 }

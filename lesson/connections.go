@@ -223,7 +223,7 @@ func longOrShort(ctx context.Context, d *Document, way time.Duration) error {
 	if way > 0 {
 		words = "delay " + way.String()
 	}
-	title := fmt.Sprintf("%d questions, at a round trip of %d ms", questions, rtt.Milliseconds())
+	title := d.words("%d questions, at a round trip of %d ms", questions, rtt.Milliseconds())
 	return play(ctx, d, title, each(words), capture.Framing{}, func(s *stage) {
 		for _, a := range all {
 			a.play(s, way)

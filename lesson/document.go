@@ -1,6 +1,7 @@
 package lesson
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,13 +16,14 @@ const Schema = "netcmp.lesson/v1"
 
 // Document is a lesson as it went.
 type Document struct {
-	Schema string      `json:"schema"`
-	Tool   result.Tool `json:"tool"`
-	Name   string      `json:"name"`
-	Title  string      `json:"title"`
-	Claims []*Claim    `json:"claims,omitempty"` // that are tried in the scenes
-	Quick  bool        `json:"quick,omitempty"`  // what takes a minute was not waited for
-	Scenes []*Scene    `json:"scenes"`
+	Schema   string      `json:"schema"`
+	Tool     result.Tool `json:"tool"`
+	Name     string      `json:"name"`
+	Title    string      `json:"title"`
+	Language Language    `json:"language,omitempty"` // of titles and sentences; left out, English
+	Claims   []*Claim    `json:"claims,omitempty"`   // that are tried in the scenes
+	Quick    bool        `json:"quick,omitempty"`    // what takes a minute was not waited for
+	Scenes   []*Scene    `json:"scenes"`
 
 	options Options
 }
@@ -40,6 +42,8 @@ type Scene struct {
 
 	Ladder *capture.Ladder `json:"-"`
 	Axis   string          `json:"-"` // a drawing in text beside the ladder
+
+	language Language
 }
 
 // Step is a sentence and the figure that it stands on.
@@ -108,9 +112,17 @@ func (d *Document) Failed() (failed []Assertion) {
 	return failed
 }
 
+// words are a scene's title in the document's language.
+func (d *Document) words(format string, args ...any) string {
+	return fmt.Sprintf(d.options.Language.words(format), args...)
+}
+
+// language is the document's; English is left out of it.
+func (d *Document) language() Language { return cmp.Or(d.options.Language, English) }
+
 // say adds a sentence and its figure.
 func (s *Scene) say(f Figure, format string, args ...any) {
-	s.Steps = append(s.Steps, Step{fmt.Sprintf(format, args...), f})
+	s.Steps = append(s.Steps, Step{fmt.Sprintf(s.language.words(format), args...), f})
 }
 
 // check adds an assertion.

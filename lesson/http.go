@@ -242,7 +242,7 @@ func overHTTP3(ctx context.Context, d *Document) error {
 // browsed is a browser's visit.
 func browsed(ctx context.Context, d *Document, browser string) error {
 	var served Done
-	return play(ctx, d, "A browser asks it: "+filepath.Base(browser), each("delay 25ms"), capture.Framing{}, func(s *stage) {
+	return play(ctx, d, d.words("A browser asks it: %s", filepath.Base(browser)), each("delay 25ms"), capture.Framing{}, func(s *stage) {
 		s.server.do("Serve", Order{Socket: s.listening(16)})
 		url := "http://" + toServer.String() + "/"
 		dir := os.TempDir()

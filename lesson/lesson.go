@@ -41,6 +41,9 @@ func Lessons() []Lesson {
 	}
 }
 
+// In is the lesson's title in a language.
+func (l Lesson) In(language Language) string { return language.words(l.Title) }
+
 // Find gives a lesson by its name.
 func Find(name string) (Lesson, error) {
 	var known []string
@@ -60,6 +63,8 @@ type Options struct {
 	// Quick has a lesson not wait for what takes a minute: it states what the rest
 	// would be, by the kernel's own word.
 	Quick bool
+	// Language of the titles and sentences; "" is English.
+	Language Language
 	// Waiting is told now and then how far a lesson is that has to wait; nil is not.
 	Waiting func(what string, elapsed, total time.Duration)
 }
@@ -67,7 +72,7 @@ type Options struct {
 // Run plays the lesson in a lab of its own, or, where it needs several, in one
 // after the other.
 func (l Lesson) Run(ctx context.Context, o Options) (*Document, error) {
-	d := &Document{Schema: Schema, Name: l.Name, Title: l.Title, Quick: o.Quick, options: o}
+	d := &Document{Schema: Schema, Name: l.Name, Title: o.Language.words(l.Title), Language: o.Language, Quick: o.Quick, options: o}
 	if err := l.play(ctx, d); err != nil {
 		return nil, fmt.Errorf("lesson %s: %w", l.Name, err)
 	}

@@ -33,7 +33,7 @@ func letterAndCall(ctx context.Context, d *Document) error {
 	}
 	return recite(ctx, d, func(s *Scene, x *crossed, t *telling) {
 		scrambledCallOfOne(s, x, t)
-		s.Axis = axis(call, letters, t)
+		s.Axis = s.axis(call, letters, t)
 	})
 }
 
@@ -257,7 +257,7 @@ func lettersOfOne(s *Scene, x *crossed, t *telling) {
 
 // axis draws tellings on one axis of time: from when a message was said to when it was
 // read.
-func axis(all ...*telling) string {
+func (s *Scene) axis(all ...*telling) string {
 	const column = 5 * time.Millisecond
 	last := time.Duration(0)
 	for _, t := range all {
@@ -266,7 +266,7 @@ func axis(all ...*telling) string {
 	columns := int(last/column) + 2
 	at := func(d time.Duration) int { return int((d + column/2) / column) }
 	var b strings.Builder
-	b.WriteString("Said (o) and read (▶), on one axis; ═ is a wait for an earlier message, × a message that never came\n\n")
+	b.WriteString(s.language.words("Said (o) and read (▶), on one axis; ═ is a wait for an earlier message, × a message that never came") + "\n\n")
 	var ruler strings.Builder
 	ruler.WriteString(strings.Repeat(" ", 13))
 	for i := 0; i < columns; i += 10 {

@@ -25,10 +25,11 @@ type pageState struct{ At, Socket, State, With string }
 // HTML writes the lesson as a page: one file that needs nothing else.
 func (d *Document) HTML(w io.Writer) error {
 	page := struct {
-		Title  string
-		Claims []*Claim
-		Scenes []pageScene
-	}{Title: d.Title, Claims: d.Claims}
+		Title, Language string
+		Claims          []*Claim
+		Scenes          []pageScene
+		Words           func(string) string
+	}{Title: d.Title, Language: string(d.language()), Claims: d.Claims, Words: d.options.Language.words}
 	for _, s := range d.Scenes {
 		x := pageScene{Scene: s, Path: s.path()}
 		var b strings.Builder
@@ -56,11 +57,18 @@ func (s *Scene) SVG(w io.Writer) error {
 func (d *Document) Markdown(w io.Writer, drawing func(scene int) string) error {
 	var b strings.Builder
 	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
-	fmt.Fprintf(&b, "# %s\n\nMade by `netcmp lesson %s`, which plays it anew.\n", d.Title, d.Name)
+	fmt.Fprintf(&b, "# %s\n\n%s\n", d.Title, d.words("Made by `netcmp lesson %s`, which plays it anew.", d.Name))
+	head := func(columns ...string) string {
+		line := "|"
+		for _, c := range columns {
+			line += " " + d.words(c) + " |"
+		}
+		return "\n" + line + "\n" + "|" + strings.Repeat("---|", len(columns)) + "\n"
+	}
 	if len(d.Claims) > 0 {
-		b.WriteString("\n| claim | verdict | when | measured | |\n|---|---|---|---|---|\n")
+		b.WriteString(head("claim", "verdict", "when", "measured", ""))
 		for _, c := range d.Claims {
-			sentence, verdict := fmt.Sprintf("**%s** That is: %s.", c.Claim, c.Means), fmt.Sprintf("**%s**", c)
+			sentence, verdict := "**"+c.Claim+"** "+d.words("That is: %s.", c.Means), fmt.Sprintf("**%s**", c)
 			for _, f := range c.Findings {
 				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell(sentence), cell(verdict), cell(f.When), cell(f.Measured), f.answer())
 				sentence, verdict = "", "" // they stand in the first of the rows
@@ -72,7 +80,7 @@ func (d *Document) Markdown(w io.Writer, drawing func(scene int) string) error {
 		for _, x := range s.Steps {
 			fmt.Fprintf(&b, "- %s\n", strings.ReplaceAll(x.Text, "*", `\*`)) // a request's "*/*" is no emphasis
 		}
-		fmt.Fprintf(&b, "\n![The packets](%s)\n", drawing(i))
+		fmt.Fprintf(&b, "\n![%s](%s)\n", d.words("The packets"), drawing(i))
 		if s.Axis != "" {
 			fmt.Fprintf(&b, "\n```\n%s```\n", s.Axis)
 		}
@@ -84,23 +92,23 @@ func (d *Document) Markdown(w io.Writer, drawing func(scene int) string) error {
 			}
 		}
 		if len(s.States) > 0 {
-			b.WriteString("\n| ms | socket | state | with |\n|---:|---|---|---|\n")
+			b.WriteString(head("ms", "socket", "state", "with"))
 			for _, x := range s.States {
 				fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", x.at(s.Ladder.From()), x.socket(), x.State, strings.Join(x.With, ", "))
 			}
 		}
-		b.WriteString("\n| what | expected | measured | holds |\n|---|---|---|---|\n")
+		b.WriteString(head("what", "expected", "measured", "holds"))
 		for _, a := range s.Assertions {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(a.Name), cell(a.Expected), cell(a.Measured), a.answer())
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(a.Name), cell(a.Expected), cell(a.Measured), a.answer(s.language))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func (a Assertion) answer() string {
+func (a Assertion) answer(l Language) string {
 	if a.Holds {
-		return "yes"
+		return l.words("yes")
 	}
-	return "**no**"
+	return "**" + l.words("no") + "**"
 }

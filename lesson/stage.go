@@ -95,7 +95,7 @@ func playAfter(ctx context.Context, d *Document, title string, p netem.Path, f c
 		return fmt.Errorf("%s: %d packets more than %d", title, left, mostPackets)
 	}
 	seen := &crossed{all: capture.Crossings(packets)}
-	scene := &Scene{Title: title, Up: p.Up.String(), Down: p.Down.String(), Ladder: capture.NewLadder("", seen.all, 0)}
+	scene := &Scene{Title: d.options.Language.words(title), language: d.options.Language, Up: p.Up.String(), Down: p.Down.String(), Ladder: capture.NewLadder("", seen.all, 0)}
 	for i := range seen.all {
 		scene.Packets = append(scene.Packets, newPacket(&seen.all[i]))
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
 )
 
 // narrowest is the width below which text is not broken any further.
@@ -24,7 +26,7 @@ func (d *Document) Text(w io.Writer, width int) error {
 	for _, c := range d.Claims {
 		b.WriteByte('\n')
 		fold(&b, fmt.Sprintf("“%s” %s", c.Claim, c), " ▪ ", width)
-		fold(&b, "That is: "+c.Means+".", "   ", width)
+		fold(&b, d.words("That is: %s.", c.Means), "   ", width)
 		for _, f := range c.Findings {
 			fold(&b, f.String(), "   · ", width)
 		}
@@ -54,7 +56,7 @@ func (d *Document) Text(w io.Writer, width int) error {
 		}
 		b.WriteByte('\n')
 		for _, a := range s.Assertions {
-			fold(&b, a.String(), a.mark(), width)
+			fold(&b, a.in(s.language), a.mark(s.language), width)
 		}
 	}
 	failed := d.Failed()
@@ -62,7 +64,7 @@ func (d *Document) Text(w io.Writer, width int) error {
 	for _, s := range d.Scenes {
 		all += len(s.Assertions)
 	}
-	fmt.Fprintf(&b, "\n%d of %d assertions hold\n", all-len(failed), all)
+	b.WriteString("\n" + d.words("%d of %d assertions hold", all-len(failed), all) + "\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -113,26 +115,27 @@ func (r Row) Cells() (cells []string) {
 // path says what the scene's path does.
 func (s *Scene) path() string {
 	if s.Up == "" && s.Down == "" {
-		return "the path: nothing happens on it"
+		return s.language.words("the path: nothing happens on it")
 	}
 	if s.Up == s.Down {
-		return "the path: " + s.Up + " each way"
+		return fmt.Sprintf(s.language.words("the path: %s each way"), s.Up)
 	}
-	return "the path: up " + s.Up + ", down " + s.Down
+	return fmt.Sprintf(s.language.words("the path: up %s, down %s"), s.Up, s.Down)
 }
 
-func (a Assertion) String() string {
+// in is the assertion, and what was measured, in a line.
+func (a Assertion) in(l Language) string {
 	if a.Expected == a.Measured {
 		return a.Name + ": " + a.Measured
 	}
-	return fmt.Sprintf("%s: %s (expected: %s)", a.Name, a.Measured, a.Expected)
+	return a.Name + ": " + a.Measured + " " + fmt.Sprintf(l.words("(expected: %s)"), a.Expected)
 }
 
-func (a Assertion) mark() string {
+func (a Assertion) mark(l Language) string {
 	if a.Holds {
 		return " ✓ "
 	}
-	return " ✗ DOES NOT HOLD: "
+	return " ✗ " + l.words("DOES NOT HOLD") + ": "
 }
 
 // at is when the state was first seen, milliseconds from an origin on.
@@ -153,18 +156,35 @@ func fold(b *strings.Builder, text, mark string, width int) {
 	b.WriteString(mark)
 	begun := false
 	for word := range strings.FieldsSeq(text) {
-		n := utf8.RuneCountInString(word)
-		if begun && at+1+n > width {
-			b.WriteString("\n" + indent)
-			at, begun = len(indent), false
+		space := 1
+		for _, part := range breakable(word) {
+			n := uniseg.StringWidth(part)
+			if begun && at+space+n > width {
+				b.WriteString("\n" + indent)
+				at, begun = len(indent), false
+			}
+			if begun {
+				b.WriteString(strings.Repeat(" ", space))
+				at += space
+			}
+			b.WriteString(part)
+			at += n
+			begun, space = true, 0
 		}
-		if begun {
-			b.WriteByte(' ')
-			at++
-		}
-		b.WriteString(word)
-		at += n
-		begun = true
 	}
 	b.WriteByte('\n')
+}
+
+// breakable are the parts of a word between which a line may end: of Chinese, which
+// has no spaces, those of UAX #14; of what is narrow, the word.
+func breakable(word string) (parts []string) {
+	if uniseg.StringWidth(word) == utf8.RuneCountInString(word) {
+		return []string{word}
+	}
+	for state := -1; word != ""; {
+		var part string
+		part, word, _, state = uniseg.FirstLineSegmentInString(word, state)
+		parts = append(parts, part)
+	}
+	return parts
 }

@@ -41,7 +41,7 @@ func (s *stage) chained() {
 // oneLess is a letter that gets there.
 func oneLess(ctx context.Context, d *Document, f family) error {
 	var receive Done
-	return play(ctx, d, "Each router takes one off, "+f.String(), each("delay 25ms"), capture.Framing{}, func(s *stage) {
+	return play(ctx, d, d.words("Each router takes one off, %s", f), each("delay 25ms"), capture.Framing{}, func(s *stage) {
 		s.chained()
 		there := s.server.do("Open", Order{Family: f, Proto: "udp", Port: port, Node: target}).Socket
 		client := s.client.do("Open", Order{Family: f, Proto: "udp", TTL: usual}).Socket
@@ -107,7 +107,7 @@ func (x *crossed) label(s *Scene, f family) {
 
 // traceroute asks every router for its name.
 func traceroute(ctx context.Context, d *Document, f family) error {
-	return play(ctx, d, "At 0 a router drops it and says so: traceroute, "+f.String(), each("delay 25ms"), capture.Framing{}, func(s *stage) {
+	return play(ctx, d, d.words("At 0 a router drops it and says so: traceroute, %s", f), each("delay 25ms"), capture.Framing{}, func(s *stage) {
 		s.chained()
 		for ttl := 1; ttl <= target; ttl++ {
 			client := s.client.do("Open", Order{Family: f, Proto: "udp", TTL: ttl}).Socket
@@ -132,7 +132,7 @@ func traceroute(ctx context.Context, d *Document, f family) error {
 // farCall does the same by TCP.
 func farCall(ctx context.Context, d *Document, f family) error {
 	var outcomes []string
-	return play(ctx, d, "A call with too short a breath, "+f.String(), each("delay 25ms"), capture.Framing{}, func(s *stage) {
+	return play(ctx, d, d.words("A call with too short a breath, %s", f), each("delay 25ms"), capture.Framing{}, func(s *stage) {
 		s.chained()
 		there := s.server.do("Open", Order{Family: f, Proto: "tcp", Port: port, Node: target}).Socket
 		s.server.do("Listen", Order{Socket: there, N: 1})

@@ -46,6 +46,7 @@ func lessonFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "json", Usage: "print one JSON document (" + lesson.Schema + ") and nothing else"},
 		&cli.StringFlag{Name: "html", Usage: "write the lesson as one page to `FILE`, too"},
 		&cli.StringFlag{Name: "pcap", Usage: "write its packets to `FILE`, too (pcapng, a section for each scene: Wireshark, tshark)"},
+		&cli.StringFlag{Name: "lang", Value: string(lesson.English), Usage: "of titles and sentences: en or zh"},
 		&cli.BoolFlag{Name: "quick", Usage: "do not wait for what takes a minute: state what the rest would be, by the kernel's own timer"},
 		&cli.StringFlag{Name: "markdown", Usage: "write it as NAME.md with its drawings into `DIR`, too"},
 	}
@@ -70,9 +71,13 @@ func (p *program) listLessons(c *cli.Context) error {
 		Name  string `json:"name"`
 		Title string `json:"title"`
 	}
+	language, err := lesson.ParseLanguage(given(c, "lang").String("lang"))
+	if err != nil {
+		return usagef("--lang: %w", err)
+	}
 	var all []entry
 	for _, l := range lesson.Lessons() {
-		all = append(all, entry{l.Name, l.Title})
+		all = append(all, entry{l.Name, l.In(language)})
 	}
 	if c.Bool("json") {
 		return p.encode(all)
@@ -98,11 +103,15 @@ func (p *program) lesson(c *cli.Context, l lesson.Lesson) error {
 			return usagef("--%s needs a name, and it is empty", flag)
 		}
 	}
+	language, err := lesson.ParseLanguage(given(c, "lang").String("lang"))
+	if err != nil {
+		return usagef("--lang: %w", err)
+	}
 	pcap, err := openPcap(given(c, "pcap"))
 	if err != nil {
 		return err
 	}
-	o := lesson.Options{Quick: given(c, "quick").Bool("quick")}
+	o := lesson.Options{Language: language, Quick: given(c, "quick").Bool("quick")}
 	if pcap != nil {
 		o.Pcap = pcap
 	}

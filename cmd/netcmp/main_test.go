@@ -139,6 +139,7 @@ func TestWrongInput(t *testing.T) {
 		{"run --proto udp --send-buffer -1", "-1"},
 		{"run --proto udp extra", "extra"},
 		{"run --proto udp --profile-cpu=", "empty"},
+		{"lesson ttl --lang de", "en, zh"},
 		{"compare --protos tls,quic --anatomy", "encrypted"},
 		{"run --proto udp --connection short", "no connection of its own"},
 		{"run --proto tcp --connection middling", "long, short"},
