@@ -109,8 +109,9 @@ func (x *crossed) conversations(port uint16, from int64) (all []*conversation) {
 		if server.Port() != port || sent(c) < from {
 			continue
 		}
+		// A port that is free again may be the next but one's: UDP's are chosen by chance.
 		k := known[client]
-		if k == nil {
+		if k == nil || c.Up && len(all) > 2 && k != all[len(all)-1] && k != all[len(all)-2] {
 			k = &conversation{client: client}
 			known[client], far[k] = k, new(progress)
 			all = append(all, k)
