@@ -20,6 +20,8 @@ func (a *assembly) account(m *result.Measured, s stream, up bool) *result.Accoun
 	if m.Delivery.Lost == nil || x.ReceiverDropped == nil {
 		return x
 	}
+	// Of a message that came twice the receiver may have dropped one.
+	x.ReceiverDropped = new(min(*x.ReceiverDropped, *m.Delivery.Lost))
 	missing := *m.Delivery.Lost - *x.ReceiverDropped
 	switch {
 	case a.engine == None:

@@ -15,9 +15,11 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"netcmp/netem/emulator"
+	"netcmp/result"
 )
 
 // channelFD is where the path process finds its channel to the owner.
@@ -85,6 +87,7 @@ func mountProc() {
 type pathProcess struct {
 	channel *channel
 	hosts   [2]*hostThread
+	engine  Engine
 	path    path         // nil while a path of the kernel's is held
 	held    func() error // begins the path that is held; nil if none is
 
@@ -125,6 +128,9 @@ func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
 		return p.socket(r.Socket, a)
 	case r.Link:
 		link, err := p.path.Link(context.Background())
+		if err == nil && p.engine == Emulator {
+			err = p.turnedAway(&link)
+		}
 		if err != nil {
 			return err
 		}
@@ -138,6 +144,26 @@ func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
 	return errors.New("an empty request")
 }
 
+// turnedAway adds the frames that came so fast that they did not get as far as the
+// emulator's rings: a processor's queue for what comes in was full
+// (net.core.netdev_max_backlog), which the device that sent them counts as dropped
+// (veth_xmit in drivers/net/veth.c).
+func (p *pathProcess) turnedAway(link *result.Link) error {
+	for h, direction := range []*result.LinkDirection{&link.Up, &link.Down} {
+		err := p.hosts[h].do(func() error {
+			device, err := netlink.LinkByName("eth0")
+			if err == nil && device.Attrs().Statistics != nil {
+				direction.Overrun += int64(device.Attrs().Statistics.TxDropped)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *pathProcess) build(b *buildRequest, a *answer) error {
 	c, err := b.config()
 	if err != nil {
@@ -147,6 +173,7 @@ func (p *pathProcess) build(b *buildRequest, a *answer) error {
 	if err != nil {
 		return err
 	}
+	p.engine = a.Engine
 	var index [2]int
 	for h := range p.hosts {
 		t, err := newHostThread()

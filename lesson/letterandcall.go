@@ -118,7 +118,8 @@ func recite(ctx context.Context, d *Document, draw func(*Scene, *crossed, *telli
 				t.arrived[i] = since(begin, first.Arrived.At)
 			}
 			if i == toldLost {
-				equal(s, fmt.Sprintf("the packet that left when message %d was said is lost", i), true, first != nil && first.Lost())
+				lost := first != nil && first.Lost()
+				s.timed(fmt.Sprintf("the packet that left when message %d was said is lost", i), "true", fmt.Sprint(lost), lost)
 			}
 		}
 		equal(s, "packets that are lost", 1, x.count(func(c *capture.Crossing) bool { return c.Lost() }))

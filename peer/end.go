@@ -228,7 +228,14 @@ func (e *end) report(other *EndReport, final bool) *EndReport {
 	}
 	r := &EndReport{CPUNS: used.cpu, Stats: e.conn.Stats(), Sent: e.sendReport()}
 	if d := r.Stats.ReceiverDropped; d != nil {
-		n := max(*d-used.checksums, 0)
+		n := *d
+		if e.private {
+			// A wrong checksum may be among the socket's drops or not: it is, where the
+			// socket was waited for (first_packet_length in net/ipv4/udp.c), and is not,
+			// where it was read from (udp_recvmsg).
+			n += used.overflowed - r.Stats.SocketDrops
+		}
+		n = max(n, 0)
 		r.ReceiverDropped = &n
 	}
 	if e.echo != nil {

@@ -17,10 +17,9 @@ import (
 type counters struct {
 	cpu int64 // user and system time of the process, ns
 	// damaged are packets that the host threw away because a header or a
-	// checksum was wrong; checksums are those of them that UDP also counts
-	// as drops of the socket.
-	damaged   int64
-	checksums int64
+	// checksum was wrong; overflowed are UDP's that found no room in a socket.
+	damaged    int64
+	overflowed int64
 }
 
 // readCounters reads them. Only a host that is this run's alone (private), as
@@ -41,23 +40,25 @@ func readCounters(private bool) counters {
 			f.Close()
 		}
 	}
-	c.damaged, c.checksums = discards(mib)
+	c.damaged, c.overflowed = discards(mib)
 	c.damaged += deviceDiscards()
 	return c
 }
 
 func (c counters) since(before counters) counters {
-	return counters{cpu: c.cpu - before.cpu, damaged: c.damaged - before.damaged, checksums: c.checksums - before.checksums}
+	return counters{cpu: c.cpu - before.cpu, damaged: c.damaged - before.damaged, overflowed: c.overflowed - before.overflowed}
 }
 
-// discards sums up what IP and UDP threw away as damaged. Errors of the IP
-// header's checksum are among InHdrErrors, those of UDP's among InErrors.
-func discards(mib map[string]int64) (damaged, checksums int64) {
+// discards sums up what IP and UDP threw away as damaged, and what found no room.
+// Errors of the IP header's checksum are among InHdrErrors, those of UDP's among
+// InErrors.
+func discards(mib map[string]int64) (damaged, overflowed int64) {
 	// InErrors of UDP holds checksum errors, datagrams whose length is wrong,
 	// and those that found no room, which are not damaged (RFC 4113).
 	for _, v := range []string{"Udp", "Udp6"} {
-		damaged += mib[v+"InErrors"] - mib[v+"RcvbufErrors"] - mib[v+"MemErrors"] + mib[v+"NoPorts"]
-		checksums += mib[v+"InCsumErrors"]
+		full := mib[v+"RcvbufErrors"] + mib[v+"MemErrors"]
+		damaged += mib[v+"InErrors"] - full + mib[v+"NoPorts"]
+		overflowed += full
 	}
 	// RFC 4293: wrong in the header, for another address, of an unknown
 	// protocol, shorter than its header says. A packet for another address
@@ -68,7 +69,7 @@ func discards(mib map[string]int64) (damaged, checksums int64) {
 	} {
 		damaged += mib[v]
 	}
-	return damaged, checksums
+	return damaged, overflowed
 }
 
 // readMIB enters the kernel's counters into mib: of snmp and netstat, where a

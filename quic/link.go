@@ -210,7 +210,7 @@ func (l *link) refresh() {
 		s.QUIC.DatagramsReceiveDropped = &s.Carriage.Dropped
 		s.Strays = new(int64(0)) // nobody else has the keys
 		if drops != nil {
-			s.ReceiverDropped = new(*drops + s.Carriage.Dropped + s.Carriage.Discarded)
+			s.ReceiverDropped, s.SocketDrops = new(*drops+s.Carriage.Dropped+s.Carriage.Discarded), *drops
 		}
 	}
 	l.last = s

@@ -154,6 +154,8 @@ type Conn interface {
 type Stats struct {
 	Congestion      string // as read back from the socket; "" where there is none
 	ReceiverDropped *int64 // datagrams that the socket's own buffer or checksum refused; null where there is none
+	// SocketDrops are of ReceiverDropped: what the socket itself counts (SO_MEMINFO).
+	SocketDrops int64
 	// TrainsDropped are of a receiver that takes trains of messages whole: those
 	// that it dropped since the last message came, each of 1 to TrainMax messages,
 	// which are not in ReceiverDropped.

@@ -25,9 +25,9 @@ func (c *Conn) refresh() {
 		var s transport.Stats
 		s.SendBuffer, s.ReceiveBuffer = socket.Buffers(fd)
 		if dropped, ok := socket.Drops(fd); ok {
-			s.ReceiverDropped = new(int64(dropped))
+			s.ReceiverDropped, s.SocketDrops = new(int64(dropped)), int64(dropped)
 			if w := c.receiver.whole; w != nil {
-				s.ReceiverDropped = new(w.missing.Load())
+				s.ReceiverDropped, s.SocketDrops = new(w.missing.Load()), 0
 				s.TrainsDropped = int64(dropped - w.drops.Load())
 			}
 		}
