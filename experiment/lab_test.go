@@ -1,9 +1,11 @@
 package experiment
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,6 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
 	"go.uber.org/goleak"
 
 	"netcmp/lab"
@@ -207,6 +212,10 @@ func TestShortConnectionsPayForSetUp(t *testing.T) {
 	} {
 		c := config(t, x.proto, "delay 25ms", workload.Plan{Count: count, Size: 200, Rate: 100})
 		c.Spec.Connection, c.Spec.Pattern = peer.Short, x.pattern
+		var packets bytes.Buffer
+		if x.proto == "tcp" && x.pattern == peer.Stream {
+			c.Pcap = &packets
+		}
 		d := try(t, c)
 		n := d.Setup.Connections
 		if *d.Delivery.Delivered != count || n == nil || n.Opened != count || n.Failed != 0 || d.Plan.Connection != "short" {
@@ -218,10 +227,41 @@ func TestShortConnectionsPayForSetUp(t *testing.T) {
 		if beyond < 0 || beyond > 5*time.Millisecond && resulttest.Noise(d) == "" && !testing.Short() {
 			t.Errorf("%s, %s: p50 is %v, want %d ways and 5 ms at most", x.proto, x.pattern, time.Duration(*d.Delay.P50NS), x.ways)
 		}
-		if x.proto == "tcp" && x.pattern == peer.Stream {
+		if c.Pcap != nil {
+			if begun := calls(t, &packets); begun != count {
+				t.Errorf("%d connections begin in the capture, for %d messages", begun, count)
+			}
 			if all := d.Link.Up.Packets + d.Link.Down.Packets; all < 7*count || all > 9*count {
 				t.Errorf("%d packets for %d messages, want 7 to 9 for each", all, count)
 			}
+		}
+	}
+}
+
+// calls is how many connections the packets begin: a SYN that is sent again, or is
+// seen on another device, has the port and the sequence number of the first.
+func calls(t *testing.T, pcap io.Reader) int {
+	t.Helper()
+	r, err := pcapgo.NewNgReader(pcap, pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type call struct {
+		from layers.TCPPort
+		seq  uint32
+	}
+	begun := map[call]bool{}
+	for {
+		b, _, err := r.ReadPacketData()
+		if errors.Is(err, io.EOF) {
+			return len(begun)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, ok := gopacket.NewPacket(b, layers.LayerTypeEthernet, gopacket.Default).Layer(layers.LayerTypeTCP).(*layers.TCP)
+		if ok && s.SYN && !s.ACK {
+			begun[call{s.SrcPort, s.Seq}] = true
 		}
 	}
 }
