@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netcmp/clock"
+	"netcmp/message"
 	"netcmp/transport"
 	"netcmp/transport/secure"
 )
@@ -27,6 +27,7 @@ type ClientConfig struct {
 	Token      string
 	Server     netip.Addr // where the server's sessions listen
 	Private    bool       // see ServerConfig
+	Remote     bool       // the control channel is dialled, and the server goes by its address
 	Traces     transport.Traces
 	// Begin is called before the connection that is measured, where another one
 	// went before it; nil does nothing.
@@ -144,9 +145,7 @@ func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
 // turnedAway adds to the error of a session's first request what it may mean, where a
 // connection was made and not answered: so a server treats whom it does not let in.
 func turnedAway(ctx context.Context, err error) error {
-	var answered *refusal
-	var op *net.OpError
-	if ctx.Err() != nil || errors.As(err, &answered) || errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, unix.ECONNRESET) {
+	if ctx.Err() != nil || !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, io.EOF) && !errors.Is(err, unix.EPIPE) {
 		return err
 	}
 	return fmt.Errorf("%w (the server may have as many connections of this address as it takes: serve --client-limit)", err)
@@ -181,7 +180,10 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	start := now
 	if !early {
 		var at accepted
-		if err := r.control.call(ctx, "POST", r.path("accept"), acceptOrder{Client: conn.LocalAddr()}, &at); err != nil {
+		silent := r.greet(ctx, t, conn)
+		err := r.control.call(ctx, "POST", r.path("accept"), acceptOrder{Client: conn.LocalAddr()}, &at)
+		silent()
+		if err != nil {
 			_ = conn.Close()
 			return nil, err
 		}
@@ -215,6 +217,35 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 		e.run()
 	}
 	return e, nil
+}
+
+// helloEvery is how often a client that has no handshake shows where it is.
+const helloEvery = 50 * time.Millisecond
+
+// greet shows the server of another machine where the client of a transport without a
+// handshake is, until silent is called: one hello may be lost.
+func (r *run) greet(ctx context.Context, t transport.Transport, conn transport.Conn) (silent func()) {
+	if t.Properties().Handshake || !r.config.Remote {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		hello := [][]byte{make([]byte, message.HeaderSize)}
+		message.Seal(hello[0], message.Header{Kind: message.Hello, Session: r.session.Session})
+		tick := time.NewTicker(helloEvery)
+		defer tick.Stop()
+		for {
+			_, _ = conn.Send(hello) // what a path answers to it is not the session's
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
 }
 
 // dial connects. A path that answers nothing is not waited for longer than for

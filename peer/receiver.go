@@ -76,7 +76,9 @@ func (r *receiver) enter(batch []transport.Message) {
 		case err != nil:
 			r.ledger.Damaged(at, len(m.Data))
 		case h.Session != r.session || h.Kind != r.kind:
-			foreign++
+			if h.Kind != message.Hello || h.Session != r.session {
+				foreign++
+			}
 			continue
 		default:
 			latest, came = h.Number, true
