@@ -173,6 +173,16 @@ func (a *asking) String() string {
 	return a.name + ", one for all"
 }
 
+// ports are those that it was asked from. UDP's are chosen by chance, and may come again
+// when they are free.
+func (a *asking) ports() int {
+	seen := map[uint16]bool{}
+	for _, x := range a.ask.Sockets {
+		seen[x.Local] = true
+	}
+	return len(seen)
+}
+
 // time is how long it took to have all answers.
 func (a *asking) time() time.Duration { return since(a.ask.Began, a.ask.Ended) }
 
@@ -266,7 +276,8 @@ func longOrShort(ctx context.Context, d *Document, way time.Duration) error {
 				connections = questions
 			}
 			equal(s, a.String()+": answers", questions, len(a.ask.Times))
-			equal(s, a.String()+": connections", connections, len(a.calls))
+			equal(s, a.String()+": connections", connections, len(a.ask.Sockets))
+			equal(s, a.String()+": ports that packets came from", a.ports(), len(a.calls))
 			if rtt > 0 {
 				least := time.Duration(a.round()) * rtt
 				s.between(fmt.Sprintf("%v: %d round trips", a, a.round()), least, least+time.Duration(a.round())*thought, a.time())

@@ -185,7 +185,7 @@ func callOfOne(s *Scene, x *crossed, t *telling) {
 	s.say(Figure{"late", int64(late), "messages"}, "%d of those behind it were at the server's door in time and were held back until it came: a call is heard in its order.", late)
 	var delays []string
 	for i := toldLost + 1; i <= toldLost+late && i < told; i++ {
-		delays = append(delays, fmt.Sprintf("%d after %s", i, ms(t.delay(i))))
+		delays = append(delays, fmt.Sprintf(s.language.words("%d after %s"), i, ms(t.delay(i))))
 	}
 	next := t.delay(toldLost + 1)
 	s.say(took("next", next), "They were read: %s. Each waits for %s less than the one before, since it was said as much later.", strings.Join(delays, ", "), ms(toldPace))

@@ -134,6 +134,7 @@ func (h *host) Exchange(o Order, d *Done) error {
 				if err != nil {
 					return err
 				}
+				d.Sockets = append(d.Sockets, Listed{Local: conn.LocalAddr().Port()})
 			}
 			if err := roundTrip(conn, i, o.Size); err != nil {
 				return fmt.Errorf("message %d: %w", i, err)
