@@ -1,6 +1,9 @@
 package capture
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // fragment is a part of an IPv4 datagram of UDP (RFC 791 §3.2).
 type fragment struct {
@@ -63,10 +66,8 @@ func (c *crossed) fragment(f *fragment, stamp int64) {
 		a.whole = f.to
 	}
 	part := stretch{int64(f.from), int64(f.to)}
-	for _, s := range a.seen {
-		if s == part {
-			return // a copy
-		}
+	if slices.Contains(a.seen, part) {
+		return // a copy
 	}
 	a.seen = append(a.seen, part)
 	total := int64(0)

@@ -59,11 +59,12 @@ func (d *Document) Markdown(w io.Writer, drawing func(scene int) string) error {
 	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 	fmt.Fprintf(&b, "# %s\n\n%s\n", d.Title, d.words("Made by `netcmp lesson %s`, which plays it anew.", d.Name))
 	head := func(columns ...string) string {
-		line := "|"
+		var line strings.Builder
+		line.WriteString("|")
 		for _, c := range columns {
-			line += " " + d.words(c) + " |"
+			line.WriteString(" " + d.words(c) + " |")
 		}
-		return "\n" + line + "\n" + "|" + strings.Repeat("---|", len(columns)) + "\n"
+		return "\n" + line.String() + "\n" + "|" + strings.Repeat("---|", len(columns)) + "\n"
 	}
 	if len(d.Claims) > 0 {
 		b.WriteString(head("claim", "verdict", "when", "measured", ""))
