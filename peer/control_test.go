@@ -389,7 +389,7 @@ func TestCloseServer(t *testing.T) {
 			t.Errorf("%d sessions", r.sessions())
 		}
 	}
-	if _, err := r.server.open(Spec{Proto: "udp"}.WithDefaults(), ""); !errors.Is(err, errStopping) {
+	if _, err := r.server.open(Spec{Proto: "udp"}.WithDefaults(), "", loopback); !errors.Is(err, errStopping) {
 		t.Error(err)
 	}
 	if r.server.enter() {

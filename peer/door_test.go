@@ -169,11 +169,11 @@ func TestClientSessions(t *testing.T) {
 	s.config.ClientLimit = 2
 	spec := Spec{Proto: "udp"}.WithDefaults()
 	for _, client := range []string{"192.0.2.1:1", "[::ffff:192.0.2.1]:2", "192.0.2.2:1", "@", "@", "@"} {
-		if _, err := s.open(spec, client); err != nil {
+		if _, err := s.open(spec, client, loopback); err != nil {
 			t.Errorf("%s: %v", client, err)
 		}
 	}
-	_, err := s.open(spec, "192.0.2.1:3")
+	_, err := s.open(spec, "192.0.2.1:3", loopback)
 	wantError(t, err, false, "2 sessions of 192.0.2.1")
 	for _, x := range s.sessions {
 		if x.control.Unmap().String() == "192.0.2.1" {
@@ -181,7 +181,7 @@ func TestClientSessions(t *testing.T) {
 			break
 		}
 	}
-	if _, err := s.open(spec, "192.0.2.1:3"); err != nil {
+	if _, err := s.open(spec, "192.0.2.1:3", loopback); err != nil {
 		t.Errorf("when one has ended: %v", err)
 	}
 }

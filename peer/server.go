@@ -256,7 +256,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
 		return
 	}
-	x, err := s.open(spec, r.RemoteAddr)
+	x, err := s.open(spec, r.RemoteAddr, s.addrFor(r))
 	switch {
 	case errors.Is(err, transport.ErrUnknownCongestion):
 		answerJSON(w, http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
@@ -274,7 +274,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 }
 
 // open makes a session with a listener of its own.
-func (s *Server) open(spec Spec, client string) (*session, error) {
+func (s *Server) open(spec Spec, client string, at netip.Addr) (*session, error) {
 	t, err := spec.over(s.config.Transports)
 	if err != nil {
 		return nil, err
@@ -306,7 +306,7 @@ func (s *Server) open(spec Spec, client string) (*session, error) {
 	}
 	asked := spec.config(x.number)
 	asked.Traces.QlogDir = s.config.QlogDir
-	if x.listener, err = s.listen(t, asked); err != nil {
+	if x.listener, err = s.listen(t, at, asked); err != nil {
 		return nil, err
 	}
 	x.opened = clock.Now()
@@ -317,11 +317,21 @@ func (s *Server) open(spec Spec, client string) (*session, error) {
 	return x, nil
 }
 
+// addrFor is where the session of a request listens: where the server is to, or, if
+// that is everywhere, where the client has found it.
+func (s *Server) addrFor(r *http.Request) netip.Addr {
+	at := s.config.Addr
+	if found, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && at.IsUnspecified() {
+		at = found.AddrPort().Addr().Unmap()
+	}
+	return at
+}
+
 // listen opens a session's listener, at the first of the data ports that is free.
-func (s *Server) listen(t transport.Transport, c transport.Config) (l transport.Listener, err error) {
+func (s *Server) listen(t transport.Transport, at netip.Addr, c transport.Config) (l transport.Listener, err error) {
 	first, last := s.config.DataPorts[0], s.config.DataPorts[1]
 	for p := int(first); p <= int(last); p++ {
-		l, err = t.Listen(context.Background(), netip.AddrPortFrom(s.config.Addr, uint16(p)), c)
+		l, err = t.Listen(context.Background(), netip.AddrPortFrom(at, uint16(p)), c)
 		if !errors.Is(err, unix.EADDRINUSE) {
 			return l, err
 		}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"netcmp/report"
+	"netcmp/result"
+)
+
+// between has the client's host of a lab run a script, and the server's host serve; the
+// path is there for the control channel, too, as between two machines.
+func between(t *testing.T, listen, script string, args ...string) {
+	t.Helper()
+	path := install(t)
+	identity := filepath.Join(t.TempDir(), "identity.pem")
+	code, fingerprint, errs := netcmp(t.Context(), "serve", "--identity", identity, "--print-fingerprint")
+	if code != exitDone {
+		t.Fatal(errs)
+	}
+	server := "exec netcmp serve --listen " + listen + " --identity " + identity + " --log-level warn"
+	cmd := exec.CommandContext(t.Context(), "sh", append([]string{"-c",
+		`netcmp lab exec --delay 20ms --server-exec "$0" -- sh "$@"`, server, "testdata/" + script}, args...)...) //nolint:gosec // the test's own
+	cmd.Env = append(os.Environ(), "PATH="+path, "NETCMP_TOKEN=sesame", "NETCMP_FINGERPRINT="+strings.TrimSpace(fingerprint))
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == exitUnsupported {
+		t.Skip(string(out))
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// Between two hosts all protocols give what they give in the lab, over IPv4 and IPv6,
+// and through a translator of addresses.
+func TestBetweenHosts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a minute, of which others test every part")
+	}
+	const server, server6 = "198.18.0.2", "2001:2::2"
+	for _, x := range []struct{ name, listen, connect, through string }{
+		{"IPv4", server + ":7700", net.JoinHostPort(server, "7700"), ""},
+		{"IPv6", "[::]:7700", net.JoinHostPort(server6, "7700"), ""},
+		{"NAT", "[::]:7700", net.JoinHostPort(server, "7700"), "nat.sh"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out.jsonl")
+			if x.through != "" {
+				if _, err := exec.LookPath("nft"); err != nil {
+					t.Skip("nft is not installed")
+				}
+				between(t, x.listen, x.through, "sh", "testdata/runs.sh", x.connect, out)
+			} else {
+				between(t, x.listen, "runs.sh", x.connect, out)
+			}
+			saved, err := readFiles(out)
+			if err != nil || len(saved.Documents) != 24 {
+				t.Fatalf("%d documents, %v", len(saved.Documents), err)
+			}
+			for _, d := range saved.Documents {
+				what := strings.Join([]string{d.Proto, d.Plan.Direction, d.Plan.Pattern}, " ")
+				ways := []*result.Measured{&d.Measured}
+				if d.Reverse != nil {
+					ways = append(ways, d.Reverse)
+				}
+				for _, m := range ways {
+					if *m.Delivery.Delivered != 100 || *m.Delivery.Lost != 0 || m.Order.Reordered != 0 && d.Proto != "quic-streams" {
+						t.Errorf("%s: %d delivered, %d lost, %d reordered", what, *m.Delivery.Delivered, *m.Delivery.Lost, m.Order.Reordered)
+					}
+					least := int64(20 * time.Millisecond)
+					if d.Plan.Pattern == "request-response" {
+						least *= 2
+					}
+					if got := *m.Delay.P50NS; got < least || got > least+int64(15*time.Millisecond) {
+						t.Errorf("%s: half within %v", what, time.Duration(got))
+					}
+				}
+				if d.Link != nil || d.Engine != "remote" || d.Cost.SenderCPUNS == nil || d.Instrument.PacingErrorNS == nil {
+					t.Errorf("%s: %+v", what, d)
+				}
+			}
+			shapes(t, saved.Documents)
+		})
+	}
+}
+
+// shapes holds the documents of two machines to the names that the lab's have.
+func shapes(t *testing.T, remote []*result.Document) {
+	t.Helper()
+	code, out, errs := in(t, "run", "--proto", "tcp", "--clean", "--count", "10", "--direction", "both", "--json")
+	if code != exitDone {
+		t.Fatal(errs)
+	}
+	local, err := report.Read(strings.NewReader(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := namesOf(t, local.Documents[0])
+	for _, d := range remote {
+		got := namesOf(t, d)
+		if d.Reverse == nil { // which only both directions have
+			got = slices.Insert(got, slices.Index(got, "quic")+1, "reverse")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: names %v, and in the lab %v", d.Proto, got, want)
+		}
+	}
+}
+
+// namesOf are the names of a document's own fields.
+func namesOf(t *testing.T, d *result.Document) []string {
+	t.Helper()
+	line, err := report.Line(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(line, &fields); err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(maps.Keys(fields))
+}
