@@ -58,6 +58,7 @@ type Config struct {
 	SeedGiven   bool   // somebody asked for this seed: Auto keeps to what it reaches
 	Connect     string // HOST:PORT of a server on another machine; "" for none
 	Token       string // for that server
+	Clock       peer.ClockSource
 	Fingerprint string // of that server's certificate; "" for one that is vouched for
 	// Traces are files that the ends write; between two machines the client's
 	// alone does.
@@ -206,7 +207,7 @@ func runRemote(ctx context.Context, c Config) (*result.Document, error) {
 	defer control.CloseIdleConnections()
 	out, err := peer.Run(ctx, peer.ClientConfig{
 		Transports: Transports(), Control: control, Base: "https://" + c.Connect, Remote: true,
-		Token: c.Token, Server: server, Traces: c.Traces,
+		Token: c.Token, Server: server, Traces: c.Traces, Clock: c.Clock,
 	}, c.Spec, func(p peer.Progress) {
 		if p.Partial != nil {
 			last = p.Partial

@@ -36,11 +36,6 @@ type created struct {
 	Certificate []byte `json:"certificate,omitempty"`
 }
 
-type clockReading struct {
-	NowNS  int64  `json:"now_ns"`
-	BootID string `json:"boot_id"` // hosts that share it share one clock
-}
-
 // acceptOrder says where the client's connection comes from. Between machines the
 // server goes by the address that the control channel comes from, and by no port: a
 // translator of addresses may have changed it.
@@ -60,6 +55,11 @@ type expectOrder struct {
 type startOrder struct {
 	StartNS int64 `json:"start_ns"`
 	// OffsetNS is the server's clock less the client's.
+	OffsetNS int64 `json:"offset_ns"`
+}
+
+// offsetOrder tells how the server's clock stands to the client's by now.
+type offsetOrder struct {
 	OffsetNS int64 `json:"offset_ns"`
 }
 

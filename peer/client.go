@@ -29,6 +29,7 @@ type ClientConfig struct {
 	Private    bool       // see ServerConfig
 	Remote     bool       // the control channel is dialled, and the server goes by its address
 	Traces     transport.Traces
+	Clock      ClockSource // "" is ClockAuto
 	// Begin is called before the connection that is measured, where another one
 	// went before it; nil does nothing.
 	Begin func(context.Context) error
@@ -49,11 +50,15 @@ type Outcome struct {
 	// UncertaintyNS; both are 0 where the ends share a clock.
 	OffsetNS      int64
 	UncertaintyNS int64
-	ClockSource   string
-	Client        *EndReport
-	Server        *EndReport // its last word, if it is gone
-	Interrupted   bool
-	Error         string // what ended the session before its time
+	// Drift is how much faster the server's clock runs, as a share; nil where that is
+	// not known. ClockSamples is how often the clocks were compared.
+	Drift        *float64
+	ClockSamples int
+	ClockSource  string
+	Client       *EndReport
+	Server       *EndReport // its last word, if it is gone
+	Interrupted  bool
+	Error        string // what ended the session before its time
 }
 
 const (
@@ -118,7 +123,7 @@ func newRun(c ClientConfig, spec Spec, progress func(Progress)) *run {
 }
 
 func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
-	clocks, err := r.control.readClock(ctx)
+	clocks, err := r.control.readClock(ctx, r.config.Clock)
 	if err != nil {
 		return nil, turnedAway(ctx, err)
 	}
@@ -130,7 +135,8 @@ func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
 	defer func() { leave(nil); <-r.watched }()
 	go r.watch(watching, leave)
 
-	base := Outcome{OffsetNS: clocks.offset, UncertaintyNS: clocks.uncertainty, ClockSource: clocks.source}
+	var base Outcome
+	base.tell(clocks)
 	e, err := r.begin(ctx, watching, t, clocks, base)
 	if err != nil {
 		if ctx.Err() == nil && watching.Err() != nil {
@@ -139,7 +145,11 @@ func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
 		return nil, err
 	}
 	defer e.close()
-	return r.finish(ctx, watching, e), nil
+	enough := r.compareClocks(watching, clocks, e)
+	out := r.finish(ctx, watching, e)
+	enough()
+	out.tell(clocks)
+	return out, nil
 }
 
 // turnedAway adds to the error of a session's first request what it may mean, where a
@@ -152,11 +162,12 @@ func turnedAway(ctx context.Context, err error) error {
 }
 
 // begin connects the ends and starts both.
-func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks clocks, base Outcome) (*end, error) {
+func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks *clocks, base Outcome) (*end, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(watching, cancel)()
 
+	offset, _, _, _ := clocks.state()
 	asked := r.spec.config(r.session.Session)
 	asked.Certificate, asked.Traces = r.session.Certificate, r.config.Traces
 	if r.spec.Resume {
@@ -188,21 +199,21 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 			return nil, err
 		}
 		if base.ConnectNS != nil && at.AtNS > 0 {
-			base.AcceptedNS = new(at.AtNS - clocks.offset - begun)
+			base.AcceptedNS = new(at.AtNS - offset - begun)
 		}
 		now, wall = clock.Both()
-		start = now + int64(lead) + clocks.exchange
+		start = now + int64(lead) + clocks.shortest
 	}
 	base.StartedNS, base.StartNS = wall+start-now, start
 	e := newEnd(endConfig{
 		spec: r.spec, properties: t.Properties(), conn: conn, session: r.session.Session,
-		client: true, private: r.config.Private, start: start, ahead: clocks.offset,
+		client: true, private: r.config.Private, start: start, ahead: offset,
 	})
 	if early {
 		e.run() // before the server hears of it: the first packets leave now
 	}
 	if err := r.control.call(ctx, "POST", r.path("start"), startOrder{
-		StartNS: start + clocks.offset, OffsetNS: clocks.offset,
+		StartNS: start + offset, OffsetNS: offset,
 	}, nil); err != nil {
 		if early {
 			e.close()
@@ -217,6 +228,47 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 		e.run()
 	}
 	return e, nil
+}
+
+// compareClocks reads the server's clock while the session goes on, where it is not
+// ours: two machines' clocks go apart, a millisecond in ten seconds at the worst. Both
+// ends are told, and count what comes by that. It goes on
+// until enough is called.
+func (r *run) compareClocks(ctx context.Context, c *clocks, e *end) (enough func()) {
+	if !c.estimated() {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(clockEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			_, x, err := r.control.exchangeClocks(ctx)
+			if err != nil {
+				continue // the watcher sees whether the server is gone
+			}
+			before, _, _, _ := c.state()
+			c.add(x)
+			if now, _, _, _ := c.state(); now != before {
+				e.apart(now)
+				_ = r.control.call(ctx, "POST", r.path("offset"), offsetOrder{now}, nil)
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// tell enters what is known of the clocks.
+func (o *Outcome) tell(c *clocks) {
+	o.OffsetNS, o.UncertaintyNS, o.Drift, o.ClockSamples = c.state()
+	o.ClockSource = c.source
 }
 
 // helloEvery is how often a client that has no handshake shows where it is.

@@ -109,7 +109,7 @@ func TestToken(t *testing.T) {
 		t.Errorf("a bare token: status %d", resp.StatusCode)
 	}
 	r.client.Token = "right"
-	if _, err := r.channel().readClock(t.Context()); err != nil {
+	if _, err := r.channel().readClock(t.Context(), ClockAuto); err != nil {
 		t.Error(err)
 	}
 	if r.sessions() != 0 {

@@ -88,7 +88,7 @@ func NewServer(c ServerConfig) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", s.count.write)
 	mux.HandleFunc("GET /v1/clock", func(w http.ResponseWriter, _ *http.Request) {
-		answerJSON(w, http.StatusOK, clockReading{NowNS: clock.Now(), BootID: bootID()})
+		answerJSON(w, http.StatusOK, ownReading())
 	})
 	mux.HandleFunc("POST /v1/sessions", s.create)
 	mux.HandleFunc("GET /v1/sessions/{id}/watch", s.with((*session).watch))
@@ -96,6 +96,7 @@ func NewServer(c ServerConfig) *Server {
 	mux.HandleFunc("POST /v1/sessions/{id}/expect", s.with((*session).expect))
 	mux.HandleFunc("POST /v1/sessions/{id}/accept", s.with((*session).accept))
 	mux.HandleFunc("POST /v1/sessions/{id}/start", s.with((*session).start))
+	mux.HandleFunc("POST /v1/sessions/{id}/offset", s.with((*session).offset))
 	mux.HandleFunc("POST /v1/sessions/{id}/stop", s.with((*session).stop))
 	mux.HandleFunc("POST /v1/sessions/{id}/finish", s.with((*session).finish))
 	p := new(http.Protocols)

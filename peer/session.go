@@ -300,6 +300,18 @@ func (x *session) start(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// offset hears how the clocks stand to each other by now.
+func (x *session) offset(w http.ResponseWriter, r *http.Request) {
+	var o offsetOrder
+	if !order(w, r, &o) {
+		return
+	}
+	if e := x.running(); e != nil {
+		e.apart(-o.OffsetNS)
+	}
+	answerJSON(w, http.StatusOK, struct{}{})
+}
+
 // stop ends this end's sending before its time, and soon its waiting, too.
 func (x *session) stop(w http.ResponseWriter, r *http.Request) {
 	var o stopOrder

@@ -21,15 +21,21 @@ import (
 // path is there for the control channel, too, as between two machines.
 func between(t *testing.T, listen, script string, args ...string) {
 	t.Helper()
+	over(t, "--delay 20ms", "exec netcmp serve --listen "+listen, script, args...)
+}
+
+// over is between with a path and a server of its own.
+func over(t *testing.T, lab, server, script string, args ...string) {
+	t.Helper()
 	path := install(t)
 	identity := filepath.Join(t.TempDir(), "identity.pem")
 	code, fingerprint, errs := netcmp(t.Context(), "serve", "--identity", identity, "--print-fingerprint")
 	if code != exitDone {
 		t.Fatal(errs)
 	}
-	server := "exec netcmp serve --listen " + listen + " --identity " + identity + " --log-level warn"
+	server += " --identity " + identity + " --log-level warn"
 	cmd := exec.CommandContext(t.Context(), "sh", append([]string{"-c",
-		`netcmp lab exec --delay 20ms --server-exec "$0" -- sh "$@"`, server, "testdata/" + script}, args...)...) //nolint:gosec // the test's own
+		`netcmp lab exec ` + lab + ` --server-exec "$0" -- sh "$@"`, server, "testdata/" + script}, args...)...) //nolint:gosec // the test's own
 	cmd.Env = append(os.Environ(), "PATH="+path, "NETCMP_TOKEN=sesame", "NETCMP_FINGERPRINT="+strings.TrimSpace(fingerprint))
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -129,4 +135,53 @@ func namesOf(t *testing.T, d *result.Document) []string {
 		t.Fatal(err)
 	}
 	return slices.Sorted(maps.Keys(fields))
+}
+
+// One-way delay by an estimated clock is right within what is said of it, in every run:
+// over a path that is the same both ways, over one that is not, and to a host whose
+// clock is an hour ahead.
+func TestEstimatedClock(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a minute, of which others test every part")
+	}
+	const listen = " netcmp serve --listen 198.18.0.2:7700"
+	for _, x := range []struct {
+		name, lab, server string
+		delay, most       time.Duration // most: that the estimate is off by
+	}{
+		{"symmetric", "--delay 20ms", "exec" + listen, 20 * time.Millisecond, 5 * time.Millisecond},
+		{"asymmetric", "--netem-up 'delay 35ms' --netem-down 'delay 5ms'", "exec" + listen, 35 * time.Millisecond, 20 * time.Millisecond},
+		{"an hour ahead", "--delay 20ms", "exec unshare --time --fork --kill-child --monotonic 3600" + listen, 20 * time.Millisecond, 5 * time.Millisecond},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			if strings.Contains(x.server, "unshare") {
+				if out, err := exec.Command("unshare", "--user", "--map-root-user", "--time", "--fork", "--monotonic", "3600", "true").CombinedOutput(); err != nil {
+					t.Skipf("no time namespaces: %s", out)
+				}
+			}
+			out := filepath.Join(t.TempDir(), "out.jsonl")
+			over(t, x.lab, x.server, "clock.sh", "198.18.0.2:7700", out)
+			saved, err := readFiles(out)
+			if err != nil || len(saved.Documents) != 20 {
+				t.Fatalf("%d documents, %v", len(saved.Documents), err)
+			}
+			var worst time.Duration
+			for _, d := range saved.Documents {
+				c := d.Instrument.Clock
+				off := time.Duration(*d.Delay.P50NS) - x.delay
+				worst = max(worst, off, -off)
+				// Half of the messages take as long as the path, and what the machine adds.
+				if doubt := time.Duration(*c.UncertaintyNS); off < -doubt || off > doubt+3*time.Millisecond || doubt <= 0 {
+					t.Errorf("half within %v, stated ± %v", time.Duration(*d.Delay.P50NS), doubt)
+				}
+				if !strings.HasPrefix(c.Source, "estimated") || c.Samples < 8 {
+					t.Errorf("%+v", c)
+				}
+			}
+			t.Logf("%v off at the most; the last is stated ± %v", worst, time.Duration(*saved.Documents[19].Instrument.Clock.UncertaintyNS))
+			if worst > x.most {
+				t.Errorf("%v off, want %v at the most", worst, x.most)
+			}
+		})
+	}
 }

@@ -144,6 +144,8 @@ func TestWrongInput(t *testing.T) {
 		{"run --proto udp extra", "extra"},
 		{"run --proto udp --profile-cpu=", "empty"},
 		{"lesson ttl --lang de", "en, zh"},
+		{"run --proto udp --clock ntp", "--connect"},
+		{"run --proto udp --clock sun --connect localhost:1", "auto, estimate"},
 		{"compare --protos tls,quic --anatomy", "encrypted"},
 		{"run --proto udp --connection short", "no connection of its own"},
 		{"run --proto tcp --connection middling", "long, short"},

@@ -37,6 +37,7 @@ func experimentFlags() []cli.Flag {
 		&cli.StringFlag{Name: "connect", Usage: "the server on another machine, `HOST:PORT` (netcmp serve)"},
 		&cli.StringFlag{Name: "token", Usage: "of that server", EnvVars: []string{"NETCMP_TOKEN"}},
 		&cli.StringFlag{Name: "token-file", Usage: "the same, the first line of `FILE`"},
+		&cli.StringFlag{Name: "clock", Value: "auto", Usage: "how that server's clock stands to this one's: auto, estimate (by exchanges over the control channel), ntp or ptp (both machines are synchronised by that)"},
 		&cli.StringFlag{Name: "fingerprint", Usage: "of that server's certificate, as it prints it; not needed where a certificate authority vouches for it", EnvVars: []string{"NETCMP_FINGERPRINT"}},
 
 		&cli.Int64Flag{Name: "count", Value: workload.DefaultCount, Usage: "how many `MESSAGES`", Category: messageCategory},
@@ -254,6 +255,12 @@ func commonFrom(c *cli.Context, proto string) (x experiment.Config, err error) {
 		return x, err
 	}
 	x.Connect, x.Fingerprint = c.String("connect"), c.String("fingerprint")
+	if x.Clock = peer.ClockSource(c.String("clock")); !slices.Contains(peer.ClockSources, x.Clock) {
+		return x, usagef("--clock %q is unknown; known: auto, estimate, ntp, ptp", x.Clock)
+	}
+	if c.IsSet("clock") && x.Connect == "" {
+		return x, usagef("--clock is about two machines: it goes with --connect")
+	}
 	if x.Token, err = tokenFrom(c); err != nil {
 		return x, err
 	}
