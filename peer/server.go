@@ -9,7 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log"
+	"log" //nolint:depguard // net/http takes no other
 	"net"
 	"net/http"
 	"net/netip"

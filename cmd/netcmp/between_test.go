@@ -185,3 +185,28 @@ func TestEstimatedClock(t *testing.T) {
 		})
 	}
 }
+
+// A monitor keeps a history, tells each probe in a line, and ends as its conditions have
+// it.
+func TestMonitor(t *testing.T) {
+	addr, fingerprint := serving(t, "--open")
+	out := filepath.Join(t.TempDir(), "history.jsonl")
+	args := []string{"monitor", "--connect", addr, "--fingerprint", fingerprint, "--every", "1s", "--rounds", "2", "--count", "20", "--rate-messages", "200", "--protos", "tcp,udp,quic", "--out", out}
+	code, told, errs := netcmp(t.Context(), append(args, "--expect", "delivery.ratio>=0.5")...)
+	if code != exitDone || errs != "" || strings.Count(told, "20 of 20") != 6 {
+		t.Errorf("exit code %d, %q\n%s", code, errs, told)
+	}
+	saved, err := readFiles(out)
+	if err != nil || len(saved.Documents) != 6 {
+		t.Errorf("%d documents, %v", len(saved.Documents), err)
+	}
+	code, _, errs = netcmp(t.Context(), append(args, "--expect", "delivery.ratio>=1.5")...)
+	if code != exitExpect || strings.Count(errs, "alert: ") != 6 {
+		t.Errorf("exit code %d, %q", code, errs)
+	}
+	// A server that is not there is an outcome, too.
+	code, _, errs = netcmp(t.Context(), "monitor", "--connect", "127.0.0.1:1", "--protos", "udp", "--rounds", "1")
+	if code != exitExpect || !strings.Contains(errs, "failed: ") {
+		t.Errorf("exit code %d, %q", code, errs)
+	}
+}
