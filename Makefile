@@ -63,6 +63,10 @@ bench-peers: ## netcmp and iperf3, sockperf and irtt in turns, into docs/perform
 	@rm -rf bin/peers && mkdir -p bin/peers
 	NETCMP_PEERS=$(CURDIR)/bin/peers $(GO) test -count 1 -v -timeout 30m -run '^TestPeers$$' ./validation
 
+.PHONY: soak
+soak: ## 50 clients, session after session, over all protocols (ten minutes; SOAK=1h for longer)
+	NETCMP_SOAK=$(or $(SOAK),10m) $(GO) test -count 1 -v -timeout 0 -run '^TestSoak$$' ./peer
+
 .PHONY: test-vm
 test-vm: ## the tests that need the kernel's own netem, in a virtual machine (two minutes)
 	tools/vm/test.sh

@@ -122,6 +122,7 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 	a.planned(m.Messages)
 	m.Instrument.Clock = result.Clock{
 		Source: a.out.ClockSource, OffsetNS: new(a.out.OffsetNS), UncertaintyNS: new(a.out.UncertaintyNS),
+		DriftRatio: a.out.Drift, Samples: a.out.ClockSamples,
 	}
 	if s.there {
 		m.Instrument.Clock = result.Clock{Source: "round trip on one clock", OffsetNS: new(int64(0)), UncertaintyNS: new(int64(0))}

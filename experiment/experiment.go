@@ -19,6 +19,7 @@ import (
 	"netcmp/result"
 	"netcmp/tcp"
 	"netcmp/transport"
+	"netcmp/transport/secure"
 	"netcmp/udp"
 )
 
@@ -57,6 +58,8 @@ type Config struct {
 	SeedGiven   bool   // somebody asked for this seed: Auto keeps to what it reaches
 	Connect     string // HOST:PORT of a server on another machine; "" for none
 	Token       string // for that server
+	Clock       peer.ClockSource
+	Fingerprint string // of that server's certificate; "" for one that is vouched for
 	// Traces are files that the ends write; between two machines the client's
 	// alone does.
 	Traces  transport.Traces
@@ -196,11 +199,15 @@ func runRemote(ctx context.Context, c Config) (*result.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	control := peer.Dialled()
+	trust, err := secure.Pinned(c.Fingerprint)
+	if err != nil {
+		return nil, fmt.Errorf("--fingerprint: %w (%w)", err, ErrUsage)
+	}
+	control := peer.Dialled(trust)
 	defer control.CloseIdleConnections()
 	out, err := peer.Run(ctx, peer.ClientConfig{
-		Transports: Transports(), Control: control, Base: "http://" + c.Connect,
-		Token: c.Token, Server: server, Traces: c.Traces,
+		Transports: Transports(), Control: control, Base: "https://" + c.Connect, Remote: true,
+		Token: c.Token, Server: server, Traces: c.Traces, Clock: c.Clock,
 	}, c.Spec, func(p peer.Progress) {
 		if p.Partial != nil {
 			last = p.Partial

@@ -236,7 +236,7 @@ func askTime(c net.Conn) error {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(c, "GET /v1/clock HTTP/1.1\r\nHost: netcmp\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c, "GET /v1/clock HTTP/1.1\r\nHost: netcmp\r\n"+peer.VersionHeader+": "+peer.ControlVersion+"\r\n\r\n"); err != nil {
 		return err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)

@@ -74,8 +74,9 @@ type Kind uint8
 const (
 	Data  Kind = 0 // a message of the plan
 	Reply Kind = 1 // the answer to the data message of the same number
+	Hello Kind = 2 // no message of the plan: it shows where its sender is
 
-	kinds = 2
+	kinds = 3
 )
 
 // Header is what a message says of itself.

@@ -187,9 +187,9 @@ func TestErrors(t *testing.T) {
 	if _, err := message.Parse(other); !errors.Is(err, message.ErrVersion) {
 		t.Errorf("version 2: %v", err)
 	}
-	unknown := sealed(64, message.Header{Kind: 2}) // its checksum holds
+	unknown := sealed(64, message.Header{Kind: 3}) // its checksum holds
 	if _, err := message.Parse(unknown); !errors.Is(err, message.ErrCorrupt) || errors.Is(err, message.ErrVersion) {
-		t.Errorf("kind 2: %v", err)
+		t.Errorf("kind 3: %v", err)
 	}
 	if errors.Is(message.ErrShort, message.ErrCorrupt) {
 		t.Error("a message of which more may come is not a corrupt one")
@@ -221,7 +221,7 @@ func TestLength(t *testing.T) {
 		{"below a header", with(32, 0, 0, 0, 39), 500, 0, message.ErrCorrupt},
 		{"the header alone", with(32, 0, 0, 0, 40), 500, 40, nil},
 		{"version", with(0, 0), 500, 0, message.ErrCorrupt},
-		{"kind", with(1, 2), 500, 0, message.ErrCorrupt},
+		{"kind", with(1, 3), 500, 0, message.ErrCorrupt},
 	} {
 		if n, err := message.Length(c.b, c.max); n != c.n || !errors.Is(err, c.err) {
 			t.Errorf("%s: %d, %v; want %d, %v", c.name, n, err, c.n, c.err)

@@ -13,6 +13,12 @@ import (
 // What the control channel carries, beside Spec. Times are of the server's
 // clock unless they say otherwise.
 
+// The header that both ends tell their version of this in: they must have the same.
+const (
+	VersionHeader  = "Netcmp-Control"
+	ControlVersion = "2"
+)
+
 // maxBody bounds a request, maxAnswer an answer. The largest of these is a report:
 // of result.MaxMessages messages two times of some 12 bytes each, and 65,536
 // intervals of some 130 bytes.
@@ -30,11 +36,9 @@ type created struct {
 	Certificate []byte `json:"certificate,omitempty"`
 }
 
-type clockReading struct {
-	NowNS  int64  `json:"now_ns"`
-	BootID string `json:"boot_id"` // hosts that share it share one clock
-}
-
+// acceptOrder says where the client's connection comes from. Between machines the
+// server goes by the address that the control channel comes from, and by no port: a
+// translator of addresses may have changed it.
 type acceptOrder struct {
 	Client netip.AddrPort `json:"client"`
 }
@@ -51,6 +55,11 @@ type expectOrder struct {
 type startOrder struct {
 	StartNS int64 `json:"start_ns"`
 	// OffsetNS is the server's clock less the client's.
+	OffsetNS int64 `json:"offset_ns"`
+}
+
+// offsetOrder tells how the server's clock stands to the client's by now.
+type offsetOrder struct {
 	OffsetNS int64 `json:"offset_ns"`
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netcmp/clock"
+	"netcmp/message"
 	"netcmp/transport"
 	"netcmp/transport/secure"
 )
@@ -27,7 +27,9 @@ type ClientConfig struct {
 	Token      string
 	Server     netip.Addr // where the server's sessions listen
 	Private    bool       // see ServerConfig
+	Remote     bool       // the control channel is dialled, and the server goes by its address
 	Traces     transport.Traces
+	Clock      ClockSource // "" is ClockAuto
 	// Begin is called before the connection that is measured, where another one
 	// went before it; nil does nothing.
 	Begin func(context.Context) error
@@ -48,11 +50,15 @@ type Outcome struct {
 	// UncertaintyNS; both are 0 where the ends share a clock.
 	OffsetNS      int64
 	UncertaintyNS int64
-	ClockSource   string
-	Client        *EndReport
-	Server        *EndReport // its last word, if it is gone
-	Interrupted   bool
-	Error         string // what ended the session before its time
+	// Drift is how much faster the server's clock runs, as a share; nil where that is
+	// not known. ClockSamples is how often the clocks were compared.
+	Drift        *float64
+	ClockSamples int
+	ClockSource  string
+	Client       *EndReport
+	Server       *EndReport // its last word, if it is gone
+	Interrupted  bool
+	Error        string // what ended the session before its time
 }
 
 const (
@@ -117,7 +123,7 @@ func newRun(c ClientConfig, spec Spec, progress func(Progress)) *run {
 }
 
 func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
-	clocks, err := r.control.readClock(ctx)
+	clocks, err := r.control.readClock(ctx, r.config.Clock)
 	if err != nil {
 		return nil, turnedAway(ctx, err)
 	}
@@ -129,7 +135,8 @@ func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
 	defer func() { leave(nil); <-r.watched }()
 	go r.watch(watching, leave)
 
-	base := Outcome{OffsetNS: clocks.offset, UncertaintyNS: clocks.uncertainty, ClockSource: clocks.source}
+	var base Outcome
+	base.tell(clocks)
 	e, err := r.begin(ctx, watching, t, clocks, base)
 	if err != nil {
 		if ctx.Err() == nil && watching.Err() != nil {
@@ -138,26 +145,29 @@ func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
 		return nil, err
 	}
 	defer e.close()
-	return r.finish(ctx, watching, e), nil
+	enough := r.compareClocks(watching, clocks, e)
+	out := r.finish(ctx, watching, e)
+	enough()
+	out.tell(clocks)
+	return out, nil
 }
 
 // turnedAway adds to the error of a session's first request what it may mean, where a
 // connection was made and not answered: so a server treats whom it does not let in.
 func turnedAway(ctx context.Context, err error) error {
-	var answered *refusal
-	var op *net.OpError
-	if ctx.Err() != nil || errors.As(err, &answered) || errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, unix.ECONNRESET) {
+	if ctx.Err() != nil || !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, io.EOF) && !errors.Is(err, unix.EPIPE) {
 		return err
 	}
 	return fmt.Errorf("%w (the server may have as many connections of this address as it takes: serve --client-limit)", err)
 }
 
 // begin connects the ends and starts both.
-func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks clocks, base Outcome) (*end, error) {
+func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks *clocks, base Outcome) (*end, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(watching, cancel)()
 
+	offset, _, _, _ := clocks.state()
 	asked := r.spec.config(r.session.Session)
 	asked.Certificate, asked.Traces = r.session.Certificate, r.config.Traces
 	if r.spec.Resume {
@@ -181,26 +191,29 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	start := now
 	if !early {
 		var at accepted
-		if err := r.control.call(ctx, "POST", r.path("accept"), acceptOrder{Client: conn.LocalAddr()}, &at); err != nil {
+		silent := r.greet(ctx, t, conn)
+		err := r.control.call(ctx, "POST", r.path("accept"), acceptOrder{Client: conn.LocalAddr()}, &at)
+		silent()
+		if err != nil {
 			_ = conn.Close()
 			return nil, err
 		}
 		if base.ConnectNS != nil && at.AtNS > 0 {
-			base.AcceptedNS = new(at.AtNS - clocks.offset - begun)
+			base.AcceptedNS = new(at.AtNS - offset - begun)
 		}
 		now, wall = clock.Both()
-		start = now + int64(lead) + clocks.exchange
+		start = now + int64(lead) + clocks.shortest
 	}
 	base.StartedNS, base.StartNS = wall+start-now, start
 	e := newEnd(endConfig{
 		spec: r.spec, properties: t.Properties(), conn: conn, session: r.session.Session,
-		client: true, private: r.config.Private, start: start, ahead: clocks.offset,
+		client: true, private: r.config.Private, start: start, ahead: offset,
 	})
 	if early {
 		e.run() // before the server hears of it: the first packets leave now
 	}
 	if err := r.control.call(ctx, "POST", r.path("start"), startOrder{
-		StartNS: start + clocks.offset, OffsetNS: clocks.offset,
+		StartNS: start + offset, OffsetNS: offset,
 	}, nil); err != nil {
 		if early {
 			e.close()
@@ -215,6 +228,76 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 		e.run()
 	}
 	return e, nil
+}
+
+// compareClocks reads the server's clock while the session goes on, where it is not
+// ours: two machines' clocks go apart, a millisecond in ten seconds at the worst. Both
+// ends are told, and count what comes by that. It goes on
+// until enough is called.
+func (r *run) compareClocks(ctx context.Context, c *clocks, e *end) (enough func()) {
+	if !c.estimated() {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(clockEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			_, x, err := r.control.exchangeClocks(ctx)
+			if err != nil {
+				continue // the watcher sees whether the server is gone
+			}
+			before, _, _, _ := c.state()
+			c.add(x)
+			if now, _, _, _ := c.state(); now != before {
+				e.apart(now)
+				_ = r.control.call(ctx, "POST", r.path("offset"), offsetOrder{now}, nil)
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// tell enters what is known of the clocks.
+func (o *Outcome) tell(c *clocks) {
+	o.OffsetNS, o.UncertaintyNS, o.Drift, o.ClockSamples = c.state()
+	o.ClockSource = c.source
+}
+
+// helloEvery is how often a client that has no handshake shows where it is.
+const helloEvery = 50 * time.Millisecond
+
+// greet shows the server of another machine where the client of a transport without a
+// handshake is, until silent is called: one hello may be lost.
+func (r *run) greet(ctx context.Context, t transport.Transport, conn transport.Conn) (silent func()) {
+	if t.Properties().Handshake || !r.config.Remote {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		hello := [][]byte{make([]byte, message.HeaderSize)}
+		message.Seal(hello[0], message.Header{Kind: message.Hello, Session: r.session.Session})
+		tick := time.NewTicker(helloEvery)
+		defer tick.Stop()
+		for {
+			_, _ = conn.Send(hello) // what a path answers to it is not the session's
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
 }
 
 // dial connects. A path that answers nothing is not waited for longer than for

@@ -2,9 +2,13 @@ package peer
 
 import (
 	"encoding/json"
+	"math"
+	"math/rand/v2"
 	"net/http"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"netcmp/clock"
 )
@@ -68,8 +72,62 @@ func TestOneHost(t *testing.T) {
 		t.Skip("this kernel has no boot id")
 	}
 	r := newRig(t, real()...)
-	c, err := r.channel().readClock(t.Context())
-	if err != nil || c != (clocks{source: "one host, CLOCK_MONOTONIC"}) {
+	c, err := r.channel().readClock(t.Context(), ClockAuto)
+	if err != nil || c.estimated() || c.source != "one host, CLOCK_MONOTONIC" {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// The offset is within the uncertainty that is stated, whatever the two ways take and
+// however the clocks go apart within what crystals do.
+func TestClocksLaw(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		drift := rapid.Float64Range(-wander, wander).Draw(t, "drift")
+		begin := rapid.Int64Range(-1e18, 1e18).Draw(t, "offset")
+		up := rapid.Int64Range(0, 50e6).Draw(t, "up")
+		down := rapid.Int64Range(0, 50e6).Draw(t, "down")
+		jitter := rapid.Int64Range(1, 20e6).Draw(t, "jitter")
+		draws := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		truth := func(at int64) int64 { return begin + int64(drift*float64(at)) }
+		c := &clocks{}
+		at := int64(0)
+		for range rapid.IntRange(1, 400).Draw(t, "exchanges") {
+			there := up + draws.Int64N(jitter)
+			back := down + draws.Int64N(jitter)
+			half := (there + back + 1) / 2
+			server := at + there + truth(at+there)
+			c.add(exchange{at: at + half, offset: server - at - half, half: half})
+			now := at + there + back
+			offset, uncertainty, _, _ := c.state()
+			// Until the next exchange, as long as they come in time.
+			for _, later := range []int64{now, now + int64(clockEvery)/2} {
+				if off := truth(later) - offset; max(off, -off) > uncertainty+2 {
+					t.Fatalf("at %v: %d off, stated ± %d", time.Duration(later), off, uncertainty)
+				}
+			}
+			at = now + int64(clockEvery)/2 + draws.Int64N(int64(clockEvery)/4)
+		}
+	})
+}
+
+// A drift is found to a few parts in a million where the path is steady.
+func TestClocksDrift(t *testing.T) {
+	for _, want := range []float64{0, 50e-6, -80e-6} {
+		draws := rand.New(rand.NewPCG(9, 9))
+		c := &clocks{}
+		for i := range 4 * 60 {
+			at := int64(i) * int64(clockEvery)
+			half := int64(20e6) + draws.Int64N(100e3)
+			c.add(exchange{at: at + half, offset: 1e9 + int64(want*float64(at)) + draws.Int64N(50e3), half: half})
+		}
+		_, _, drift, n := c.state()
+		if drift == nil || math.Abs(*drift-want) > 3e-6 || n != 240 {
+			t.Errorf("drift %v of %v, %d samples", drift, want, n)
+		}
+	}
+	c := &clocks{}
+	c.add(exchange{half: 1})
+	if _, _, drift, _ := c.state(); drift != nil {
+		t.Error("a drift of one exchange")
 	}
 }

@@ -3,16 +3,19 @@ package peer
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"netcmp/transport"
+	"netcmp/transport/secure"
 )
 
 // control is the client's side of the channel.
@@ -25,6 +28,9 @@ type control struct {
 // health makes either end notice that the other one, or all between them, is
 // gone without a word: a watched session is never silent for long.
 var health = &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 10 * time.Second}
+
+// dialPatience is how long a server may take to answer a call, and then to shake hands.
+const dialPatience = 10 * time.Second
 
 // idle is how long a channel that was dialled stays open unused.
 const idle = 30 * time.Second
@@ -44,10 +50,16 @@ func Over(conn net.Conn) *http.Client {
 	})
 }
 
-// Dialled gives an HTTP client that reaches a server over TCP. A connection
-// that is no longer used closes by itself, or at CloseIdleConnections.
-func Dialled() *http.Client {
-	return over(idle, (&net.Dialer{Timeout: 10 * time.Second}).DialContext)
+// Dialled gives an HTTP client that reaches a server by HTTPS, and trusts it as that
+// configuration has it. A connection that is no longer used closes by itself, or at
+// CloseIdleConnections.
+func Dialled(trust *tls.Config) *http.Client {
+	c := over(idle, (&net.Dialer{Timeout: dialPatience}).DialContext)
+	t := c.Transport.(*http.Transport)
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP2(true)
+	t.TLSClientConfig, t.TLSHandshakeTimeout = trust, dialPatience
+	return c
 }
 
 func over(idle time.Duration, dial func(context.Context, string, string) (net.Conn, error)) *http.Client {
@@ -58,6 +70,20 @@ func over(idle time.Duration, dial func(context.Context, string, string) (net.Co
 	return &http.Client{Transport: &http.Transport{
 		Protocols: p, HTTP2: health, DialContext: dial, IdleConnTimeout: idle, MaxConnsPerHost: 1,
 	}}
+}
+
+// explain says what an error of a channel's beginning means.
+func explain(err error) error {
+	var unverified *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &unverified) && len(unverified.UnverifiedCertificates) > 0:
+		return fmt.Errorf("nobody vouches for the server's certificate (%w); if this is what the server has printed: --fingerprint %s",
+			unverified.Err, secure.Fingerprint(unverified.UnverifiedCertificates[0].Raw))
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return fmt.Errorf("%w: what answers there does not speak TLS: is it a netcmp serve of this release?", err)
+	}
+	return err
 }
 
 // call makes a request and reads its answer into out, unless that is nil.
@@ -90,12 +116,13 @@ func (c *control) open(ctx context.Context, method, path string, in any) (*http.
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set(VersionHeader, ControlVersion)
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("control channel: %w", err)
+		return nil, fmt.Errorf("control channel: %w", explain(err))
 	}
 	if resp.StatusCode/100 == 2 {
 		return resp, nil

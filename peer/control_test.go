@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"netcmp/message"
 	"netcmp/transport"
 	"netcmp/workload"
 )
@@ -23,6 +24,7 @@ func (r *rig) post(path, body string) (status int, answer string) {
 		r.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+r.client.Token)
+	req.Header.Set(VersionHeader, ControlVersion)
 	resp, err := r.client.Control.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
@@ -107,7 +109,7 @@ func TestToken(t *testing.T) {
 		t.Errorf("a bare token: status %d", resp.StatusCode)
 	}
 	r.client.Token = "right"
-	if _, err := r.channel().readClock(t.Context()); err != nil {
+	if _, err := r.channel().readClock(t.Context(), ClockAuto); err != nil {
 		t.Error(err)
 	}
 	if r.sessions() != 0 {
@@ -294,7 +296,8 @@ func TestUnwatched(t *testing.T) {
 	eventually(t, "the end of the rest", func() bool { return r.sessions() == 1 })
 }
 
-// The server sends to the host that asks for it, whatever host that names.
+// The server sends to the host that asks for it, whatever host that names, and to the
+// port there that has said hello.
 func TestClientAddress(t *testing.T) {
 	r := newRemote(t, ServerConfig{})
 	c := r.open(Spec{Proto: "udp", Direction: Down, Plan: workload.Plan{Count: 5, Rate: 1000}})
@@ -305,6 +308,11 @@ func TestClientAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	victim := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), conn.LocalAddr().Port())
+	hello := make([]byte, message.HeaderSize)
+	message.Seal(hello, message.Header{Kind: message.Hello, Session: c.Session})
+	if _, err := conn.Send([][]byte{hello}); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.call(at+"accept", acceptOrder{Client: victim}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -328,16 +336,16 @@ func TestClientAddress(t *testing.T) {
 
 	for control, want := range map[string]string{
 		"":                 "192.0.2.1:7", // a channel without addresses: the lab's
-		"198.51.100.9":     "198.51.100.9:7",
-		"::ffff:192.0.2.3": "192.0.2.3:7",
-		"2001:db8::1":      "[2001:db8::1]:7",
+		"198.51.100.9":     "198.51.100.9:0",
+		"::ffff:192.0.2.3": "192.0.2.3:0",
+		"2001:db8::1":      "[2001:db8::1]:0",
 	} {
 		x := &session{}
 		x.control, _ = netip.ParseAddr(control)
 		if got := x.clientAt(netip.MustParseAddrPort("192.0.2.1:7")).String(); got != want {
 			t.Errorf("over %q: %s, want %s", control, got, want)
 		}
-		if x.clientAt(netip.AddrPort{}).IsValid() {
+		if control == "" && x.clientAt(netip.AddrPort{}).IsValid() {
 			t.Errorf("over %q: no address became one", control)
 		}
 	}
@@ -381,7 +389,7 @@ func TestCloseServer(t *testing.T) {
 			t.Errorf("%d sessions", r.sessions())
 		}
 	}
-	if _, err := r.server.open(Spec{Proto: "udp"}.WithDefaults(), ""); !errors.Is(err, errStopping) {
+	if _, err := r.server.open(Spec{Proto: "udp"}.WithDefaults(), "", loopback); !errors.Is(err, errStopping) {
 		t.Error(err)
 	}
 	if r.server.enter() {

@@ -121,6 +121,9 @@ func network(a netip.Addr) (netip.Prefix, bool) {
 // refuseConn resets a connection, so that its client learns at once that it was not
 // let in, and this end keeps nothing of it.
 func refuseConn(c net.Conn) {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = t.NetConn() // of TLS, which would say goodbye first
+	}
 	if t, ok := c.(interface{ SetLinger(sec int) error }); ok {
 		_ = t.SetLinger(0) // then Close resets (socket(7))
 	}

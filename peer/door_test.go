@@ -129,15 +129,14 @@ func TestNetwork(t *testing.T) {
 // A client address gets so many connections, and no more until one is gone.
 func TestClientConnections(t *testing.T) {
 	r := newRemote(t, ServerConfig{ClientLimit: 2})
-	addr := strings.TrimPrefix(r.client.Base, "http://")
 	visit := func() (net.Conn, error) {
-		c, err := net.Dial("tcp", addr)
+		c, err := r.dial()
 		if err != nil {
 			return nil, err
 		}
 		t.Cleanup(func() { c.Close() })
 		_ = c.SetDeadline(time.Now().Add(bound))
-		if _, err := io.WriteString(c, "GET /v1/clock HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(c, hello+"\r\n"); err != nil {
 			return c, err
 		}
 		_, err = c.Read(make([]byte, 1<<12))
@@ -170,11 +169,11 @@ func TestClientSessions(t *testing.T) {
 	s.config.ClientLimit = 2
 	spec := Spec{Proto: "udp"}.WithDefaults()
 	for _, client := range []string{"192.0.2.1:1", "[::ffff:192.0.2.1]:2", "192.0.2.2:1", "@", "@", "@"} {
-		if _, err := s.open(spec, client); err != nil {
+		if _, err := s.open(spec, client, loopback); err != nil {
 			t.Errorf("%s: %v", client, err)
 		}
 	}
-	_, err := s.open(spec, "192.0.2.1:3")
+	_, err := s.open(spec, "192.0.2.1:3", loopback)
 	wantError(t, err, false, "2 sessions of 192.0.2.1")
 	for _, x := range s.sessions {
 		if x.control.Unmap().String() == "192.0.2.1" {
@@ -182,7 +181,7 @@ func TestClientSessions(t *testing.T) {
 			break
 		}
 	}
-	if _, err := s.open(spec, "192.0.2.1:3"); err != nil {
+	if _, err := s.open(spec, "192.0.2.1:3", loopback); err != nil {
 		t.Errorf("when one has ended: %v", err)
 	}
 }
@@ -192,7 +191,7 @@ func TestClientSessions(t *testing.T) {
 func TestIdle(t *testing.T) {
 	const most = 100 * time.Millisecond
 	r := newRemote(t, ServerConfig{IdleTimeout: most})
-	c, err := net.Dial("tcp", strings.TrimPrefix(r.client.Base, "http://"))
+	c, err := r.dial()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,6 +56,7 @@ func (e *echo) answer(batch []transport.Message, replies [][]byte) [][]byte {
 		switch {
 		case err != nil:
 			e.damaged.Add(1)
+		case h.Session == e.session && h.Kind == message.Hello:
 		case h.Session != e.session || h.Kind != message.Data:
 			e.foreign.Add(1)
 		case !e.first(h, batch[i].At):

@@ -170,6 +170,14 @@ func (e *end) settle(cancelled <-chan struct{}) (failed int64) {
 	return 0
 }
 
+// apart says how far the other end's clock is ahead of this one's by now: what comes
+// from here on is counted by that.
+func (e *end) apart(ahead int64) {
+	if e.receiver != nil && e.receiver.kind == message.Data {
+		e.receiver.delta.Store(ahead)
+	}
+}
+
 // drainTick is how often drain looks whether all is there.
 const drainTick = 2 * time.Millisecond
 

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -230,7 +231,7 @@ func TestNoServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	c := ClientConfig{Transports: real(), Control: Dialled(), Base: "http://" + l.Addr().String(), Server: loopback}
+	c := ClientConfig{Transports: real(), Control: Dialled(&tls.Config{MinVersion: tls.VersionTLS13}), Base: "https://" + l.Addr().String(), Remote: true, Server: loopback}
 	if out, err := Run(t.Context(), c, Spec{Proto: "udp"}, nil); out != nil || err == nil {
 		t.Errorf("%+v, %v", out, err)
 	}

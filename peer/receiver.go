@@ -22,7 +22,7 @@ type receiver struct {
 	session uint64
 	kind    message.Kind // the messages that count here
 	// delta is added to this end's clock to give the sender's.
-	delta int64
+	delta atomic.Int64
 	start int64 // planned time of the first message, the sender's clock
 
 	answered func(number uint64) // told of the last message of each batch; may be nil
@@ -40,7 +40,8 @@ type receiver struct {
 }
 
 func newReceiver(conn transport.Conn, session uint64, kind message.Kind, delta int64, c ledger.Config) *receiver {
-	r := &receiver{conn: conn, session: session, kind: kind, delta: delta, start: c.Start, ledger: ledger.New(c), ended: make(chan struct{})}
+	r := &receiver{conn: conn, session: session, kind: kind, start: c.Start, ledger: ledger.New(c), ended: make(chan struct{})}
+	r.delta.Store(delta)
 	r.last.Store(clock.Now())
 	return r
 }
@@ -65,18 +66,20 @@ func (r *receiver) enter(batch []transport.Message) {
 	// What others read is written once a batch: a write that all processors have to
 	// see takes as long as the rest of a message's account.
 	var foreign, last int64
-	longest, first := r.longest.Load(), r.first.Load()
+	longest, first, delta := r.longest.Load(), r.first.Load(), r.delta.Load()
 	latest, came := uint64(0), false
 	r.mu.Lock()
 	for i := range batch {
 		m := &batch[i]
-		at := m.At + r.delta
+		at := m.At + delta
 		h, err := message.Parse(m.Data)
 		switch {
 		case err != nil:
 			r.ledger.Damaged(at, len(m.Data))
 		case h.Session != r.session || h.Kind != r.kind:
-			foreign++
+			if h.Kind != message.Hello || h.Session != r.session {
+				foreign++
+			}
 			continue
 		default:
 			latest, came = h.Number, true

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"netcmp/tcp"
 	"netcmp/transport"
+	"netcmp/transport/secure"
 	"netcmp/udp"
 	"netcmp/workload"
 )
@@ -24,6 +26,14 @@ const bound = 20 * time.Second
 var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 func real() []transport.Transport { return []transport.Transport{tcp.New(), udp.New()} }
+
+// hello is a request as somebody writes it by hand, up to its empty line.
+const hello = "GET /v1/clock HTTP/1.1\r\nHost: x\r\n" + VersionHeader + ": " + ControlVersion + "\r\n"
+
+// dial is a connection to the server's control channel, encrypted, and nothing said yet.
+func (r *rig) dial() (net.Conn, error) {
+	return tls.Dial("tcp", strings.TrimPrefix(r.client.Base, "https://"), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it is our own
+}
 
 // rig is a server and what a client needs to reach it.
 type rig struct {
@@ -55,8 +65,17 @@ func newRemote(t testing.TB, c ServerConfig) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	identity, err := secure.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.TLS = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{identity}}
+	trust, err := secure.Pinned(secure.Fingerprint(identity.Certificate[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := newServer(t, c, l, nil)
-	r.client.Control, r.client.Base, r.client.Token = Dialled(), "http://"+l.Addr().String(), c.Token
+	r.client.Control, r.client.Base, r.client.Token, r.client.Remote = Dialled(trust), "https://"+l.Addr().String(), c.Token, true
 	return r
 }
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log" //nolint:depguard // net/http takes no other
 	"net"
 	"net/http"
 	"net/netip"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"netcmp/clock"
 	"netcmp/transport"
@@ -37,6 +40,19 @@ type ServerConfig struct {
 	// ClientLimit is how many connections, and how many sessions, a client address
 	// may have at once; 0: any number.
 	ClientLimit int
+	// TLS is how the control channel is encrypted; nil where it is not: in the lab it
+	// does not leave the machine.
+	TLS *tls.Config
+	// DataPorts are the first and the last port that sessions listen at; zero: any.
+	DataPorts [2]uint16
+	Limits    Limits
+}
+
+// Limits are the most that a session may ask for, and move. A zero field is no limit.
+type Limits struct {
+	Messages int64 // each way
+	Bytes    int64 // of messages, each way
+	Duration time.Duration
 }
 
 // Server is the receiving side of the control channel.
@@ -46,9 +62,11 @@ type Server struct {
 	watchPatience time.Duration
 	watchTick     time.Duration
 	handlers      sync.WaitGroup
+	count         *counts
 
 	mu       sync.Mutex
 	sessions map[string]*session
+	draining bool // no further session is opened
 	closed   bool
 }
 
@@ -66,9 +84,11 @@ func NewServer(c ServerConfig) *Server {
 		c.Sessions = defaultSessions
 	}
 	s := &Server{config: c, watchPatience: watchPatience, watchTick: watchTick, sessions: map[string]*session{}}
+	s.count = newCounts(s)
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", s.count.write)
 	mux.HandleFunc("GET /v1/clock", func(w http.ResponseWriter, _ *http.Request) {
-		answerJSON(w, http.StatusOK, clockReading{NowNS: clock.Now(), BootID: bootID()})
+		answerJSON(w, http.StatusOK, ownReading())
 	})
 	mux.HandleFunc("POST /v1/sessions", s.create)
 	mux.HandleFunc("GET /v1/sessions/{id}/watch", s.with((*session).watch))
@@ -76,13 +96,15 @@ func NewServer(c ServerConfig) *Server {
 	mux.HandleFunc("POST /v1/sessions/{id}/expect", s.with((*session).expect))
 	mux.HandleFunc("POST /v1/sessions/{id}/accept", s.with((*session).accept))
 	mux.HandleFunc("POST /v1/sessions/{id}/start", s.with((*session).start))
+	mux.HandleFunc("POST /v1/sessions/{id}/offset", s.with((*session).offset))
 	mux.HandleFunc("POST /v1/sessions/{id}/stop", s.with((*session).stop))
 	mux.HandleFunc("POST /v1/sessions/{id}/finish", s.with((*session).finish))
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
-	p.SetUnencryptedHTTP2(true)
+	p.SetUnencryptedHTTP2(c.TLS == nil)
+	p.SetHTTP2(c.TLS != nil)
 	s.http = &http.Server{
-		Handler: s.admit(mux), Protocols: p, HTTP2: health,
+		Handler: s.admit(mux), Protocols: p, HTTP2: health, TLSConfig: c.TLS, ErrorLog: log.New(quietLog{c.Log}, "", 0),
 		ReadHeaderTimeout: headerPatience, MaxHeaderBytes: 1 << 14, IdleTimeout: c.IdleTimeout,
 		ConnState: (&door{idle: c.IdleTimeout, limit: c.ClientLimit, log: c.Log}).state,
 	}
@@ -91,7 +113,11 @@ func NewServer(c ServerConfig) *Server {
 
 // Serve answers on the listener until Close.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	serve := s.http.Serve
+	if s.config.TLS != nil {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
+	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
@@ -115,6 +141,34 @@ func (s *Server) Close() error {
 	return err
 }
 
+// Drain opens no further session, and returns when those that there are have ended, or
+// ctx has.
+func (s *Server) Drain(ctx context.Context) {
+	s.mu.Lock()
+	s.draining = true
+	var open []*session
+	for _, x := range s.sessions {
+		open = append(open, x)
+	}
+	s.mu.Unlock()
+	for _, x := range open {
+		select {
+		case <-x.gone:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// quietLog is where net/http says what is wrong with a connection: somebody who is not
+// a client, most often.
+type quietLog struct{ log zerolog.Logger }
+
+func (q quietLog) Write(b []byte) (int, error) {
+	q.log.Debug().Msg(strings.TrimSpace(string(b)))
+	return len(b), nil
+}
+
 // admit lets in who knows the token.
 func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -123,10 +177,22 @@ func (s *Server) admit(next http.Handler) http.Handler {
 			return
 		}
 		defer s.handlers.Done()
+		if r.URL.Path == "/healthz" && r.Method == http.MethodGet { // says nothing but that
+			w.WriteHeader(http.StatusOK)
+			return
+		}
 		given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if s.config.Token != "" && (!bearer || subtle.ConstantTimeCompare([]byte(given), []byte(s.config.Token)) != 1) {
+			s.count.refused("token")
 			s.config.Log.Warn().Str("client", r.RemoteAddr).Msg("wrong token")
 			answerJSON(w, http.StatusUnauthorized, failure{Error: "the server wants a token, and this is not it (--token)"})
+			return
+		}
+		if spoken := r.Header.Get(VersionHeader); spoken != ControlVersion && r.URL.Path != "/metrics" {
+			s.count.refused("version")
+			s.config.Log.Warn().Str("client", r.RemoteAddr).Str("version", spoken).Msg("another version of the control channel")
+			answerJSON(w, http.StatusUpgradeRequired, failure{Error: fmt.Sprintf(
+				"the server speaks version %s of the control channel and the client %q: use one release of netcmp on both machines", ControlVersion, spoken)})
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -186,7 +252,12 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
 		return
 	}
-	x, err := s.open(spec, r.RemoteAddr)
+	if err := s.config.Limits.check(spec); err != nil {
+		s.count.refused("limit")
+		answerJSON(w, http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
+		return
+	}
+	x, err := s.open(spec, r.RemoteAddr, s.addrFor(r))
 	switch {
 	case errors.Is(err, transport.ErrUnknownCongestion):
 		answerJSON(w, http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
@@ -204,7 +275,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 }
 
 // open makes a session with a listener of its own.
-func (s *Server) open(spec Spec, client string) (*session, error) {
+func (s *Server) open(spec Spec, client string, at netip.Addr) (*session, error) {
 	t, err := spec.over(s.config.Transports)
 	if err != nil {
 		return nil, err
@@ -225,7 +296,7 @@ func (s *Server) open(spec Spec, client string) (*session, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || s.draining {
 		return nil, errStopping
 	}
 	if len(s.sessions) >= s.config.Sessions {
@@ -236,13 +307,37 @@ func (s *Server) open(spec Spec, client string) (*session, error) {
 	}
 	asked := spec.config(x.number)
 	asked.Traces.QlogDir = s.config.QlogDir
-	if x.listener, err = t.Listen(context.Background(), netip.AddrPortFrom(s.config.Addr, 0), asked); err != nil {
+	if x.listener, err = s.listen(t, at, asked); err != nil {
 		return nil, err
 	}
+	x.opened = clock.Now()
 	s.sessions[x.id] = x
+	s.count.opened(spec.Proto)
 	x.awaitWatcher(s.watchPatience)
 	x.log.Info().Msg("session opened")
 	return x, nil
+}
+
+// addrFor is where the session of a request listens: where the server is to, or, if
+// that is everywhere, where the client has found it.
+func (s *Server) addrFor(r *http.Request) netip.Addr {
+	at := s.config.Addr
+	if found, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && at.IsUnspecified() {
+		at = found.AddrPort().Addr().Unmap()
+	}
+	return at
+}
+
+// listen opens a session's listener, at the first of the data ports that is free.
+func (s *Server) listen(t transport.Transport, at netip.Addr, c transport.Config) (l transport.Listener, err error) {
+	first, last := s.config.DataPorts[0], s.config.DataPorts[1]
+	for p := int(first); p <= int(last); p++ {
+		l, err = t.Listen(context.Background(), netip.AddrPortFrom(at, uint16(p)), c)
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return l, err
+		}
+	}
+	return nil, fmt.Errorf("the server's data ports, %d to %d, are all taken; try again later", first, last)
 }
 
 // sessionsOf counts the sessions of a client's address; there are none of one that

@@ -27,6 +27,7 @@ type session struct {
 	listener  transport.Listener
 	control   netip.Addr // the client's, as the control channel sees it
 	log       zerolog.Logger
+	opened    int64         // when
 	done      chan struct{} // closed when the session begins to close
 	gone      chan struct{} // closed when it has closed
 
@@ -89,7 +90,12 @@ func (x *session) close() {
 	case conn != nil:
 		_ = conn.Close()
 	}
-	x.log.Info().Msg("session closed")
+	x.mu.Lock()
+	cut := x.why != ""
+	x.mu.Unlock()
+	moved := e.moved()
+	x.server.count.closed(x.spec.Proto, moved, moved*int64(x.spec.Plan.Size), cut)
+	x.log.Info().Int64("messages", moved).Msg("session closed")
 	x.server.mu.Lock()
 	delete(x.server.sessions, x.id)
 	x.server.mu.Unlock()
@@ -136,7 +142,7 @@ func (x *session) watch(w http.ResponseWriter, r *http.Request) {
 			line = e.watchLine(reports%reportEvery == 0)
 			reports++
 		}
-		line.Ended = x.idle(quiet.look(x.running(), clock.Now()))
+		line.Ended = x.cut(quiet.look(x.running(), clock.Now()))
 		if lines.Encode(line) != nil || out.Flush() != nil || line.Ended != "" {
 			return
 		}
@@ -150,18 +156,21 @@ func (x *session) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// idle ends a session of which no message has moved for too long, and says so; ""
-// leaves it.
-func (x *session) idle(still time.Duration) string {
-	most := x.server.config.IdleTimeout
-	if most == 0 || still < most {
+// cut ends a session of which no message has moved for too long, or that has had more
+// than a client may have, and says so; "" leaves it.
+func (x *session) cut(still time.Duration) string {
+	why := x.beyond(x.running().moved())
+	if most := x.server.config.IdleTimeout; why == "" && most > 0 && still >= most {
+		why = fmt.Sprintf("no message moved for %v (serve --idle-timeout)", most)
+	}
+	if why == "" {
 		return ""
 	}
-	why := fmt.Sprintf("the server ended the session: no message moved for %v (serve --idle-timeout)", most)
+	x.log.Warn().Str("why", why).Msg("session cut")
+	why = "the server ended the session: " + why
 	x.mu.Lock()
 	x.why = why
 	x.mu.Unlock()
-	x.log.Warn().Msg("session idle")
 	return why
 }
 
@@ -243,12 +252,13 @@ func (x *session) take(w http.ResponseWriter, r *http.Request) transport.Conn {
 	return conn
 }
 
-// clientAt is the address that the client's connection comes from. Of what the
-// client says of itself the port counts only: nothing is ever sent to a host
-// but the one that asks for it.
+// clientAt is the address that the client's connection comes from. What the client
+// says of itself counts in the lab alone: between machines nothing is ever sent to
+// anybody but the address that the control channel comes from, and to a port of it
+// that something has come from.
 func (x *session) clientAt(said netip.AddrPort) netip.AddrPort {
-	if x.control.IsValid() && said.IsValid() {
-		return netip.AddrPortFrom(x.control.Unmap(), said.Port())
+	if x.control.IsValid() {
+		return netip.AddrPortFrom(x.control.Unmap(), 0)
 	}
 	return said
 }
@@ -288,6 +298,18 @@ func (x *session) start(w http.ResponseWriter, r *http.Request) {
 		x.log.Info().Msg("session started")
 		answerJSON(w, http.StatusOK, struct{}{})
 	}
+}
+
+// offset hears how the clocks stand to each other by now.
+func (x *session) offset(w http.ResponseWriter, r *http.Request) {
+	var o offsetOrder
+	if !order(w, r, &o) {
+		return
+	}
+	if e := x.running(); e != nil {
+		e.apart(-o.OffsetNS)
+	}
+	answerJSON(w, http.StatusOK, struct{}{})
 }
 
 // stop ends this end's sending before its time, and soon its waiting, too.

@@ -326,9 +326,13 @@ type Instrument struct {
 
 // Clock says which clock one-way delay was measured on.
 type Clock struct {
-	Source        string `json:"source"`
-	OffsetNS      *int64 `json:"offset_ns"`
-	UncertaintyNS *int64 `json:"uncertainty_ns"`
+	Source string `json:"source"`
+	// DriftRatio is how much faster the receiver's clock runs, as a share; null where
+	// that was not found out. Samples is how often the clocks were compared.
+	DriftRatio    *float64 `json:"drift_ratio"`
+	Samples       int      `json:"samples"`
+	OffsetNS      *int64   `json:"offset_ns"`
+	UncertaintyNS *int64   `json:"uncertainty_ns"`
 }
 
 // Interval is one stretch of the run. Delivered, goodput and delay are of the

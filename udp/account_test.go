@@ -1,7 +1,9 @@
 package udp_test
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -274,9 +276,83 @@ func TestAcceptNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	for _, from := range []netip.AddrPort{{}, netip.AddrPortFrom(hosts[0], 0)} {
-		if _, err := l.Accept(t.Context(), from); err == nil {
-			t.Errorf("Accept took %v", from)
+	if _, err := l.Accept(t.Context(), netip.AddrPort{}); err == nil {
+		t.Error("Accept took nobody")
+	}
+}
+
+// Where the client's port is not known, its hello tells: of its session, from its
+// address. Nobody else is answered, whatever he sends.
+func TestAcceptGreeted(t *testing.T) {
+	const session = 77
+	for _, host := range hosts {
+		l, err := udp.New().Listen(t.Context(), netip.AddrPortFrom(host, 0), transport.Config{Session: session})
+		if err != nil {
+			t.Fatal(err)
 		}
+		to := net.UDPAddrFromAddrPort(l.Addr())
+		dial := func() *net.UDPConn {
+			c, err := net.DialUDP("udp", nil, to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = c.Close() })
+			return c
+		}
+		stranger, client := dial(), dial()
+		say := func(c *net.UDPConn, b []byte) {
+			if _, err := c.Write(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		of := func(h message.Header, size int) []byte {
+			b := make([]byte, size)
+			message.Seal(b, h)
+			return b
+		}
+		for _, b := range [][]byte{
+			{}, {1}, make([]byte, message.HeaderSize), make([]byte, 9000),
+			of(message.Header{Kind: message.Hello, Session: session + 1}, message.HeaderSize),
+			of(message.Header{Kind: message.Data, Session: session}, message.HeaderSize),
+		} {
+			say(stranger, b)
+		}
+		say(client, of(message.Header{Kind: message.Hello, Session: session}, message.HeaderSize))
+		conn, err := l.Accept(t.Context(), netip.AddrPortFrom(host, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := conn.Send([][]byte{of(message.Header{Session: session}, 100)}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		buf := make([]byte, 200)
+		_ = client.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if n, err := client.Read(buf); n != 100 || err != nil {
+			t.Errorf("the client read %d bytes, %v", n, err)
+		}
+		_ = stranger.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if n, err := stranger.Read(buf); n != 0 || err == nil {
+			t.Errorf("the stranger was answered: %d bytes, %v", n, err)
+		}
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Who waits for a hello is woken by the listener's end, and by his own.
+func TestAcceptUngreeted(t *testing.T) {
+	l, err := udp.New().Listen(t.Context(), netip.AddrPortFrom(hosts[0], 0), transport.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := l.Accept(ctx, netip.AddrPortFrom(hosts[0], 0)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { _ = l.Close() })
+	if _, err := l.Accept(t.Context(), netip.AddrPortFrom(hosts[0], 0)); !errors.Is(err, transport.ErrClosed) {
+		t.Error(err)
 	}
 }

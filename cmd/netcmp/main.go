@@ -103,11 +103,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		ExitErrHandler:       func(*cli.Context, error) {}, // cli.Exit would skip what is deferred
 		OnUsageError:         func(_ *cli.Context, err error, _ bool) error { return usage(err) },
 		Commands: []*cli.Command{
-			p.runCommand(), p.compareCommand(), p.findRateCommand(), p.reportCommand(), p.serveCommand(), p.labCommand(), p.netemCommand(), p.lessonCommand(), p.doctorCommand(), manCommand(),
+			p.runCommand(), p.compareCommand(), p.findRateCommand(), p.monitorCommand(), p.reportCommand(), p.serveCommand(), p.labCommand(), p.netemCommand(), p.lessonCommand(), p.doctorCommand(), manCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usagef("%q is not a command; known: run, compare, find-rate, report, serve, lab, netem, lesson, doctor (netcmp --help)", c.Args().First())
+				return usagef("%q is not a command; known: run, compare, find-rate, monitor, report, serve, lab, netem, lesson, doctor (netcmp --help)", c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +144,12 @@ func TestWrongInput(t *testing.T) {
 		{"run --proto udp extra", "extra"},
 		{"run --proto udp --profile-cpu=", "empty"},
 		{"lesson ttl --lang de", "en, zh"},
+		{"monitor", "--connect"},
+		{"monitor --connect localhost:1 --every 1ms", "1s to 24h"},
+		{"monitor --connect localhost:1 --protos tcp,warp", "warp"},
+		{"monitor --connect localhost:1 --expect nonsense", "nonsense"},
+		{"run --proto udp --clock ntp", "--connect"},
+		{"run --proto udp --clock sun --connect localhost:1", "auto, estimate"},
 		{"compare --protos tls,quic --anatomy", "encrypted"},
 		{"run --proto udp --connection short", "no connection of its own"},
 		{"run --proto tcp --connection middling", "long, short"},
@@ -163,6 +173,13 @@ func TestWrongInput(t *testing.T) {
 		{"lab exec --engine none -- true", "--engine none"},
 		{"lab exec -- no-such-program-anywhere", "no-such-program-anywhere"},
 		{"serve --listen 0.0.0.0:0", "--token"},
+		{"serve --open --token x", "--open"},
+		{"serve --data-ports 10-5", "7701-7710"},
+		{"serve --data-ports 70000-70001", "7701-7710"},
+		{"serve --token-file nosuch", "nosuch"},
+		{"serve --max-messages -1", "-1"},
+		{"serve --tls-cert x", "--tls-key"},
+		{"serve --print-fingerprint", "--identity"},
 		{"serve --listen here", "IP:PORT"},
 		{"serve --log-level loud", "loud"},
 		{"serve --idle-timeout -1s", "0 is never"},
@@ -279,39 +296,115 @@ func TestLabExecTakesOverTheExitCode(t *testing.T) {
 	}
 }
 
-// serve and --connect are the lab's own two ends, between machines.
-func TestServeAndConnect(t *testing.T) {
+// serving starts a server, and gives what a client needs to reach it.
+func serving(t *testing.T, args ...string) (addr, fingerprint string) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	var told lockedBuffer
 	ended := make(chan int)
 	go func() {
-		ended <- run(ctx, []string{"netcmp", "serve", "--listen", "127.0.0.1:0", "--token", "sesame", "--log-level", "disabled"}, nil, &told, &told)
+		ended <- run(ctx, append([]string{"netcmp", "serve", "--listen", "127.0.0.1:0", "--log-level", "disabled"}, args...), nil, &told, &told)
 	}()
-	defer func() {
+	t.Cleanup(func() {
 		stop()
 		if code := <-ended; code != exitInterrupted {
 			t.Errorf("serve ended with %d", code)
 		}
-	}()
-	var addr string
-	for addr == "" {
-		if _, rest, ok := strings.Cut(told.String(), "serving on "); ok {
-			addr, _, _ = strings.Cut(rest, ";")
+	})
+	for fingerprint == "" {
+		if _, rest, ok := strings.Cut(told.String(), "--connect "); ok && strings.HasSuffix(rest, "\n") {
+			words := strings.Fields(rest)
+			addr, fingerprint = words[0], words[2]
 		}
 		time.Sleep(time.Millisecond)
 	}
-	for _, proto := range []string{"tcp", "udp"} {
-		code, out, err := netcmp(t.Context(), "run", "--proto", proto, "--count", "200", "--connect", addr, "--token", "sesame", "--json")
-		var d result.Document
-		if jsonErr := json.Unmarshal([]byte(out), &d); code != 0 || jsonErr != nil {
-			t.Fatalf("%s: exit code %d, %v, %s", proto, code, jsonErr, err)
-		}
-		if *d.Delivery.Delivered != 200 || d.Link != nil || d.Engine != "remote" {
-			t.Errorf("%s: delivered %d, link %v, engine %s", proto, *d.Delivery.Delivered, d.Link, d.Engine)
+	return addr, fingerprint
+}
+
+// serve and --connect are the lab's own two ends, between machines.
+func TestServeAndConnect(t *testing.T) {
+	addr, fingerprint := serving(t, "--token", "sesame")
+	connect := []string{"--connect", addr, "--fingerprint", fingerprint, "--token", "sesame", "--json"}
+	for _, proto := range []string{"tcp", "tls", "udp", "quic", "quic-streams", "quic-datagram"} {
+		for _, more := range [][]string{nil, {"--direction", "down"}, {"--pattern", "request-response"}, {"--connection", "short"}} {
+			if more != nil && more[1] == "short" && (proto == "udp" || proto == "quic-datagram") {
+				continue
+			}
+			code, out, err := netcmp(t.Context(), slices.Concat([]string{"run", "--proto", proto, "--count", "100"}, connect, more)...)
+			var d result.Document
+			if jsonErr := json.Unmarshal([]byte(out), &d); code != 0 || jsonErr != nil {
+				t.Fatalf("%s %v: exit code %d, %v, %s", proto, more, code, jsonErr, err)
+			}
+			if *d.Delivery.Delivered != 100 || d.Link != nil || d.Engine != "remote" {
+				t.Errorf("%s %v: delivered %d, link %v, engine %s", proto, more, *d.Delivery.Delivered, d.Link, d.Engine)
+			}
 		}
 	}
-	if code, _, err := netcmp(t.Context(), "run", "--proto", "udp", "--connect", addr, "--token", "wrong"); code != exitFailed || !strings.Contains(err, "token") {
-		t.Errorf("a wrong token: exit code %d, %q", code, err)
+}
+
+// Who is not let in is told why, and so is who meets somebody else.
+func TestConnectRefused(t *testing.T) {
+	addr, fingerprint := serving(t, "--token", "sesame", "--max-messages", "1000", "--max-duration", "10s", "--max-bytes", "100000")
+	other := "sha256:" + strings.Repeat("A", 43)
+	for _, x := range []struct {
+		args string
+		code int
+		says []string
+	}{
+		{"--fingerprint " + fingerprint + " --token wrong", exitFailed, []string{"token"}},
+		{"--fingerprint " + fingerprint, exitFailed, []string{"token"}},
+		{"--token sesame", exitFailed, []string{"nobody vouches", "--fingerprint " + fingerprint}},
+		{"--token sesame --fingerprint " + other, exitFailed, []string{"not the server that was meant", fingerprint, other}},
+		{"--token sesame --fingerprint sha256:short", exitUsage, []string{"43 letters"}},
+		{"--token sesame --fingerprint " + fingerprint + " --count 1001", exitUsage, []string{"1000", "--max-messages"}},
+		{"--token sesame --fingerprint " + fingerprint + " --duration 11s --count 5 --rate-messages 0.1", exitUsage, []string{"10s", "--max-duration"}},
+		{"--token sesame --fingerprint " + fingerprint + " --size 1000 --count 101", exitUsage, []string{"100000", "--max-bytes"}},
+	} {
+		code, _, errs := netcmp(t.Context(), append(strings.Fields("run --proto udp --connect "+addr), strings.Fields(x.args)...)...)
+		if code != x.code || strings.Count(errs, "\n") != 1 {
+			t.Errorf("%s: exit code %d, %q", x.args, code, errs)
+		}
+		for _, s := range x.says {
+			if !strings.Contains(errs, s) {
+				t.Errorf("%s: %q does not say %q", x.args, errs, s)
+			}
+		}
+	}
+	// Whoever speaks no TLS is told so by either end.
+	resp, err := http.Get("http://" + addr + "/v1/clock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "HTTPS") {
+		t.Errorf("plain HTTP: %s, %q", resp.Status, body)
+	}
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	code, _, errs := netcmp(t.Context(), "run", "--proto", "udp", "--connect", strings.TrimPrefix(plain.URL, "http://"), "--fingerprint", fingerprint)
+	if code != exitFailed || !strings.Contains(errs, "does not speak TLS") || strings.Count(errs, "\n") != 1 {
+		t.Errorf("a plain server: exit code %d, %q", code, errs)
+	}
+}
+
+// An identity is made once and stays, for its owner alone to read.
+func TestServeIdentity(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "identity.pem")
+	var prints [2]string
+	for i := range prints {
+		code, out, errs := netcmp(t.Context(), "serve", "--identity", name, "--print-fingerprint")
+		if code != exitDone || !strings.HasPrefix(out, "sha256:") || errs != "" {
+			t.Fatal(code, out, errs)
+		}
+		prints[i] = strings.TrimSpace(out)
+	}
+	info, err := os.Stat(name)
+	if err != nil || info.Mode().Perm() != 0o600 || prints[0] != prints[1] {
+		t.Errorf("%v, %v, %v", info.Mode(), err, prints)
+	}
+	if _, fingerprint := serving(t, "--identity", name); fingerprint != prints[0] {
+		t.Errorf("serves as %s, printed %s", fingerprint, prints[0])
 	}
 }
 

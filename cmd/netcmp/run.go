@@ -28,7 +28,7 @@ const (
 )
 
 // outputFlags do not change what is measured.
-var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect", "records", "html", "pcap", "qlog", "keylog", "profile-cpu", "profile-mem"}
+var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "token-file", "fingerprint", "expect", "records", "html", "pcap", "qlog", "keylog", "profile-cpu", "profile-mem"}
 
 // experimentFlags are those of run that are not the path's.
 func experimentFlags() []cli.Flag {
@@ -36,6 +36,9 @@ func experimentFlags() []cli.Flag {
 		&cli.StringFlag{Name: "proto", Usage: "`PROTOCOL`: " + protocols()},
 		&cli.StringFlag{Name: "connect", Usage: "the server on another machine, `HOST:PORT` (netcmp serve)"},
 		&cli.StringFlag{Name: "token", Usage: "of that server", EnvVars: []string{"NETCMP_TOKEN"}},
+		&cli.StringFlag{Name: "token-file", Usage: "the same, the first line of `FILE`"},
+		&cli.StringFlag{Name: "clock", Value: "auto", Usage: "how that server's clock stands to this one's: auto, estimate (by exchanges over the control channel), ntp or ptp (both machines are synchronised by that)"},
+		&cli.StringFlag{Name: "fingerprint", Usage: "of that server's certificate, as it prints it; not needed where a certificate authority vouches for it", EnvVars: []string{"NETCMP_FINGERPRINT"}},
 
 		&cli.Int64Flag{Name: "count", Value: workload.DefaultCount, Usage: "how many `MESSAGES`", Category: messageCategory},
 		&cli.DurationFlag{Name: "duration", Usage: "for how long, instead of --count or beside it", Category: messageCategory},
@@ -251,7 +254,16 @@ func commonFrom(c *cli.Context, proto string) (x experiment.Config, err error) {
 	if err := filesFrom(c, map[string]*string{"qlog": &x.Traces.QlogDir, "keylog": &x.Traces.KeyLog}); err != nil {
 		return x, err
 	}
-	x.Connect, x.Token = c.String("connect"), c.String("token")
+	x.Connect, x.Fingerprint = c.String("connect"), c.String("fingerprint")
+	if x.Clock = peer.ClockSource(c.String("clock")); !slices.Contains(peer.ClockSources, x.Clock) {
+		return x, usagef("--clock %q is unknown; known: auto, estimate, ntp, ptp", x.Clock)
+	}
+	if c.IsSet("clock") && x.Connect == "" {
+		return x, usagef("--clock is about two machines: it goes with --connect")
+	}
+	if x.Token, err = tokenFrom(c); err != nil {
+		return x, err
+	}
 	if x.Connect != "" && c.IsSet("engine") {
 		return x, usagef("--connect measures the path that is there: --engine cannot stand beside it")
 	}

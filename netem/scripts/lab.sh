@@ -73,10 +73,14 @@ counters() {
 # measure FLAGS... runs netcmp from the client to the server.
 measure() {
 	if [ -z "${serving-}" ]; then
-		NETCMP_TOKEN=lab ip netns exec "$server" "$netcmp" serve --listen "$server_address:7700" --log-level warn 2>/dev/null &
+		identity=$(mktemp -u)
+		NETCMP_FINGERPRINT=$("$netcmp" serve --identity "$identity" --print-fingerprint)
+		export NETCMP_FINGERPRINT NETCMP_TOKEN=lab
+		ip netns exec "$server" "$netcmp" serve --listen "$server_address:7700" --identity "$identity" --log-level warn 2>/dev/null &
 		serving=$!
 		sleep 1
+		rm -f "$identity"
 	fi
 	echo "client# netcmp run --connect $server_address:7700 $*"
-	NETCMP_TOKEN=lab ip netns exec "$client" "$netcmp" run --connect "$server_address:7700" "$@"
+	ip netns exec "$client" "$netcmp" run --connect "$server_address:7700" "$@"
 }

@@ -3,15 +3,10 @@
 package secure
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"time"
 )
@@ -29,16 +24,7 @@ var begun = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 // way. If its sessions are resumable it gives each connection a ticket: without
 // that, tickets are bytes that the experiment did not send.
 func Server(resumable bool) (config *tls.Config, certificate []byte, err error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: begun, NotAfter: begun.AddDate(1, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	certificate, err = x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	key, certificate, err := issue(begun.AddDate(1, 0, 0))
 	if err != nil {
 		return nil, nil, err
 	}
