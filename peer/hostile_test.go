@@ -305,3 +305,23 @@ func TestSoak(t *testing.T) {
 		t.Errorf("%d sessions are left", n)
 	}
 }
+
+// Two hundred clients at once are served, each with its own account.
+func TestManyClients(t *testing.T) {
+	const clients = 200
+	r := newRemote(t, ServerConfig{Sessions: clients})
+	var working sync.WaitGroup
+	for i := range clients {
+		working.Go(func() {
+			spec := Spec{Proto: []string{"tcp", "udp"}[i%2], Plan: workload.Plan{Count: 10, Rate: 20}, Quiet: 2 * time.Second}
+			out, err := Run(t.Context(), r.client, spec, nil)
+			if err != nil {
+				t.Errorf("client %d: %v", i, err)
+				return
+			}
+			checkOutcome(t, spec, out)
+		})
+	}
+	working.Wait()
+	r.gone()
+}

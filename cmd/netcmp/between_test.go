@@ -54,6 +54,7 @@ func TestBetweenHosts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a minute, of which others test every part")
 	}
+	t.Parallel() // it waits, most of the time
 	const server, server6 = "198.18.0.2", "2001:2::2"
 	for _, x := range []struct{ name, listen, connect, through string }{
 		{"IPv4", server + ":7700", net.JoinHostPort(server, "7700"), ""},
@@ -145,6 +146,7 @@ func TestEstimatedClock(t *testing.T) {
 	if testing.Short() {
 		t.Skip("half a minute, of which others test every part")
 	}
+	t.Parallel()
 	const listen = " netcmp serve --listen 198.18.0.2:7700"
 	for _, x := range []struct {
 		name, lab, server string
