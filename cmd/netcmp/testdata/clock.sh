@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # $3 runs by an estimated clock, to the server at $1, into the file $2.
 set -eu
 left=$3

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # A run to the server at $1 through a path that is cut in the middle, into the file $2,
 # and its exit code into $3; then the server's count of sessions, when it has had time
 # to see that the client is gone, into $4.

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # In the client's host: a further host behind it, whose address the client's host
 # translates. What follows runs there.
 set -eu

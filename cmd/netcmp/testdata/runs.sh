@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Every protocol, in each direction, to the server at $1; what comes of it is appended
 # to the file $2.
 set -eu
