@@ -147,6 +147,9 @@ func TestGrowth(t *testing.T) {
 // A path with a rate carries what arithmetic says: a message of 1000 bytes is a frame
 // of 1042, of which 8 Mbit/s are 959.7 a second.
 func TestFindRateOverPath(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector sees every part of it in other tests")
+	}
 	const capacity = 8e6 / 8 / (1000 + 8 + 20 + 14)
 	for _, x := range []struct {
 		proto, path string

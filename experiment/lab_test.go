@@ -269,6 +269,9 @@ func calls(t *testing.T, pcap io.Reader) int {
 // Whatever the path loses, each connection repairs it, and another one's message does
 // not wait for that.
 func TestShortConnectionsOverALossyPath(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector sees every part of it in other tests")
+	}
 	for _, proto := range []string{"tcp", "quic"} {
 		c := config(t, proto, "delay 5ms loss 5%", workload.Plan{Count: 300, Size: 200, Rate: 300})
 		c.Spec.Connection = peer.Short
@@ -358,6 +361,9 @@ func TestImpairmentsAlone(t *testing.T) {
 // What leaves in trains meets its fate one by one, below the path's MTU, at its edge
 // (1472 bytes and IPv4's 28) and above it, and nothing of it is unexplained.
 func TestTrainsAreAccountedFor(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector sees every part of it in other tests")
+	}
 	for _, size := range []int{40, 500, 1472, 1473, 3000, 20000} {
 		for _, d := range []peer.Direction{peer.Up, peer.Both} {
 			c := config(t, "udp", "delay 2ms loss 3% duplicate 4% corrupt 2% limit 1000000", workload.Plan{Saturate: true, Count: int64(min(20_000, 40<<20/size)), Size: size})

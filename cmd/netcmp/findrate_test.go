@@ -10,6 +10,9 @@ import (
 
 // A search gives one document and nothing else there, and the text tells the same.
 func TestFindRate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector sees every part of it in other tests")
+	}
 	args := strings.Fields("find-rate --loss-limit 1% --proto tcp --duration 100ms --size 20000 --engine none --seed 4")
 	code, out, errs := in(t, append(args, "--json")...)
 	if code != exitDone || errs != "" {
@@ -31,6 +34,9 @@ func TestFindRate(t *testing.T) {
 
 // Where nothing comes through that is said, and the exit code is that of a failure.
 func TestFindRateNone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector sees every part of it in other tests")
+	}
 	code, out, errs := in(t, "find-rate", "--proto", "udp", "--netem-up", "loss 100%", "--duration", "100ms")
 	if code != exitFailed || !strings.Contains(out, "none was found") || !strings.Contains(errs, "no rate is delivered whole") {
 		t.Errorf("exit code %d, %q\n%s", code, errs, out)

@@ -327,7 +327,7 @@ func TestServeAndConnect(t *testing.T) {
 	connect := []string{"--connect", addr, "--fingerprint", fingerprint, "--token", "sesame", "--json"}
 	for _, proto := range []string{"tcp", "tls", "udp", "quic", "quic-streams", "quic-datagram"} {
 		for _, more := range [][]string{nil, {"--direction", "down"}, {"--pattern", "request-response"}, {"--connection", "short"}} {
-			if more != nil && more[1] == "short" && (proto == "udp" || proto == "quic-datagram") {
+			if more != nil && (testing.Short() || more[1] == "short" && (proto == "udp" || proto == "quic-datagram")) {
 				continue
 			}
 			code, out, err := netcmp(t.Context(), slices.Concat([]string{"run", "--proto", proto, "--count", "100"}, connect, more)...)
