@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -84,10 +85,13 @@ func TestTrainsOverflow(t *testing.T) {
 			var received, highest atomic.Int64
 			highest.Store(-1)
 			ended := make(chan error, 1)
+			var reads sync.Mutex // held while a burst is sent: nobody reads as fast as it comes
 			go func() {
 				in := make([]transport.Message, 64)
 				for {
 					n, err := server.Receive(in)
+					reads.Lock()
+					reads.Unlock()
 					if err != nil {
 						ended <- err
 						return
@@ -113,15 +117,18 @@ func TestTrainsOverflow(t *testing.T) {
 			}
 			// Bursts that do not fit; what of one is there is read before the next.
 			for range 10 {
+				reads.Lock()
 				for range 20 + 20_000/size {
 					for i := range batch {
 						batch[i] = sealed(uint64(sent)+uint64(i), size)
 					}
 					if n, err := client.Send(batch); n != len(batch) || err != nil {
+						reads.Unlock()
 						t.Fatal(n, err)
 					}
 					sent += int64(len(batch))
 				}
+				reads.Unlock()
 				for n := 0; !closed(); n++ {
 					if n == 1000 {
 						s := server.Stats()
