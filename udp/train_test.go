@@ -86,24 +86,29 @@ func TestTrainsOverflow(t *testing.T) {
 			highest.Store(-1)
 			ended := make(chan error, 1)
 			var reads sync.Mutex // held while a burst is sent: nobody reads as fast as it comes
+			account := func(messages []transport.Message) error {
+				for _, m := range messages {
+					h, err := message.Parse(m.Data)
+					if err != nil || int64(h.Number) <= highest.Load() {
+						return fmt.Errorf("%d came after %d: %w", h.Number, highest.Load(), err)
+					}
+					highest.Store(int64(h.Number))
+					received.Add(1)
+				}
+				return nil
+			}
 			go func() {
 				in := make([]transport.Message, 64)
 				for {
 					n, err := server.Receive(in)
-					reads.Lock()
-					reads.Unlock()
+					if err == nil {
+						reads.Lock()
+						err = account(in[:n])
+						reads.Unlock()
+					}
 					if err != nil {
 						ended <- err
 						return
-					}
-					for _, m := range in[:n] {
-						h, err := message.Parse(m.Data)
-						if err != nil || int64(h.Number) <= highest.Load() {
-							ended <- fmt.Errorf("%d came after %d: %w", h.Number, highest.Load(), err)
-							return
-						}
-						highest.Store(int64(h.Number))
-						received.Add(1)
 					}
 				}
 			}()
