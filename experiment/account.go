@@ -17,6 +17,7 @@ func (a *assembly) account(m *result.Measured, s stream, up bool) *result.Accoun
 			x.ReceiverDropped = new(*s.to.ReceiverDropped + *a.out.Server.ReceiverDropped)
 		}
 	}
+	a.ways(x, m, s)
 	if m.Delivery.Lost == nil || x.ReceiverDropped == nil {
 		return x
 	}
@@ -43,6 +44,17 @@ func (a *assembly) account(m *result.Measured, s stream, up bool) *result.Accoun
 		fill(x, t, damaged, t.lost+damaged, t.dropped+overrun, flying, missing)
 	}
 	return x
+}
+
+// ways says of what was lost on the way there and back on which of the two it was:
+// the end that answers has counted the requests.
+func (a *assembly) ways(x *result.Account, m *result.Measured, s stream) {
+	if !s.there || m.Delivery.Lost == nil || a.partial() || a.out.Server == nil || a.out.Server.Requests == nil {
+		return
+	}
+	// What was sent and is asked for no longer may still have come.
+	requests := min(max(m.Delivery.Sent-*a.out.Server.Requests, 0), *m.Delivery.Lost)
+	x.RequestsLost, x.RepliesLost = &requests, new(*m.Delivery.Lost-requests)
 }
 
 // fill enters the path's part of an account.

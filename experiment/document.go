@@ -322,6 +322,9 @@ func (a *assembly) warnings() {
 	} else if a.out.Interrupted {
 		warn("interrupted: %d of %d scheduled messages were sent", d.Delivery.Sent, d.Delivery.Scheduled)
 	}
+	for _, note := range a.out.Notes {
+		warn("the server's path: %s", note)
+	}
 	if stolen := d.Environment.StolenRatio; stolen != nil && *stolen > stolenNoted {
 		warn("the machine's host kept %.0f %% of the processor time to itself (steal): the delays' tail is its doing", *stolen*100)
 	}
@@ -366,6 +369,9 @@ func (a *assembly) warnings() {
 	if a.link != nil {
 		a.pathWarnings(warn)
 		a.linkWarnings(warn)
+	}
+	if a.config.Impair {
+		warn("the server's netem draws by itself: another run meets other losses; seed NUMBER among the path's words fixes them where its kernel takes one (Linux 6.6 and later)")
 	}
 	if c := a.out.UncertaintyNS; a.engine == Remote && c > 0 && d.Delay != nil && d.Delay.P50NS != nil &&
 		a.config.Spec.Pattern == peer.Stream && c > *d.Delay.P50NS/2 {

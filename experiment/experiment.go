@@ -49,7 +49,7 @@ func ParseEngine(name string) (Engine, error) {
 // Config is an experiment to be made.
 type Config struct {
 	Spec        peer.Spec
-	Path        netem.Path // must be clean with None and Connect
+	Path        netem.Path // must be clean with None, and with Connect without Impair
 	PathDefault bool       // nobody asked for this path
 	Fate        netem.Fate // whether losses go by packet (zero) or by time
 	Changes     []netem.Change
@@ -58,6 +58,7 @@ type Config struct {
 	SeedGiven   bool   // somebody asked for this seed: Auto keeps to what it reaches
 	Connect     string // HOST:PORT of a server on another machine; "" for none
 	Token       string // for that server
+	Impair      bool   // that server makes the path, as netem on its device
 	Clock       peer.ClockSource
 	Fingerprint string // of that server's certificate; "" for one that is vouched for
 	// Traces are files that the ends write; between two machines the client's
@@ -112,8 +113,14 @@ func (c Config) Validate() error {
 		return errors.New("--anatomy: " + c.NoAnatomy())
 	case c.Pcap != nil && (c.Connect != "" || c.Engine == None):
 		return errors.New("--pcap keeps the lab's packets, and there is no lab with --connect and --engine none")
-	case c.Connect != "" && !clean:
-		return errors.New("--connect measures the path that is there: it takes no path flags (--loss, --delay, --netem …)")
+	case c.Impair && c.Connect == "":
+		return errors.New("--impair asks the server of --connect for a path: without it, the lab makes the path")
+	case c.Impair && len(c.Changes) > 0:
+		return errors.New("--impair is one path for the whole run: --at and --timeline cannot stand beside it")
+	case c.Impair && c.Fate == netem.FateByTime:
+		return errors.New("--impair is the kernel's netem, which draws by packet: --fate time cannot stand beside it")
+	case c.Connect != "" && !clean && !c.Impair:
+		return errors.New("--connect measures the path that is there: it takes no path flags (--loss, --delay, --netem …) without --impair, which asks the server for such a path on top")
 	case c.Engine == Kernel && c.Fate == netem.FateByTime:
 		return errors.New("--engine kernel draws by packet: --fate time needs --engine emulator")
 	case c.Engine == None && !clean:
@@ -202,6 +209,10 @@ func runRemote(ctx context.Context, c Config) (*result.Document, error) {
 	trust, err := secure.Pinned(c.Fingerprint)
 	if err != nil {
 		return nil, fmt.Errorf("--fingerprint: %w (%w)", err, ErrUsage)
+	}
+	if c.Impair {
+		c.Spec.Impair = &peer.Impair{Up: c.Path.Up.String(), Down: c.Path.Down.String()}
+		c.Spec.Quiet = max(c.Spec.Quiet, quiet(c)+peer.DefaultQuiet)
 	}
 	control := peer.Dialled(trust)
 	defer control.CloseIdleConnections()

@@ -413,6 +413,9 @@ func TestEveryMessageIsAccountedFor(t *testing.T) {
 			if x.spec.Pattern == peer.RequestResponse && *d.Delay.MinNS < int64(10*time.Millisecond) {
 				t.Errorf("a round trip took %d ns", *d.Delay.MinNS)
 			}
+			if a := d.Account; x.spec.Pattern == peer.RequestResponse && (*a.RequestsLost != d.Link.Up.Lost || *a.RepliesLost != d.Link.Down.Lost) {
+				t.Errorf("%d requests and %d replies lost, and the path says %d and %d", *a.RequestsLost, *a.RepliesLost, d.Link.Up.Lost, d.Link.Down.Lost)
+			}
 			if testing.Short() && i > 0 {
 				return // what the transports share is seen; each has tests of its own
 			}

@@ -1,6 +1,7 @@
 package netem
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -49,7 +50,19 @@ func Parse(spec string) (Impairment, error) { return Impairment{}.With(spec) }
 // gone goes with it: the distribution with the jitter, ecn with the loss, the gap
 // with the reordering; and of rate and trace each takes the place of the other.
 func (i Impairment) With(spec string) (Impairment, error) {
-	p := specParser{words: strings.Fields(spec), given: map[string]bool{}, i: i}
+	return (&specParser{words: strings.Fields(spec), given: map[string]bool{}, i: i}).parse()
+}
+
+// ErrFile says that a specification of another machine names a file.
+var ErrFile = errors.New("a file is of the machine that names it: want a distribution by its name")
+
+// ParseForeign is Parse of what another machine says: it reads no file, and fails
+// with ErrFile where one is named.
+func ParseForeign(spec string) (Impairment, error) {
+	return (&specParser{words: strings.Fields(spec), given: map[string]bool{}, foreign: true}).parse()
+}
+
+func (p *specParser) parse() (Impairment, error) {
 	for len(p.words) > 0 {
 		word := p.words[0]
 		p.words = p.words[1:]
@@ -62,7 +75,7 @@ func (i Impairment) With(spec string) (Impairment, error) {
 		}
 		p.given[o.name] = true
 		p.clear(o.name)
-		if err := o.parse(&p, o); err != nil {
+		if err := o.parse(p, o); err != nil {
 			return Impairment{}, err
 		}
 	}
@@ -73,7 +86,7 @@ func (i Impairment) With(spec string) (Impairment, error) {
 	if err := p.i.Validate(); err != nil { // before what is of no effect is left out
 		return Impairment{}, err
 	}
-	i = p.i.canonical()
+	i := p.i.canonical()
 	if p.given["distribution"] && (i.Delay == 0 || i.Jitter == 0) {
 		return Impairment{}, errDistributionNeedsJitter // for uniform too, which Validate cannot tell from none
 	}
@@ -130,9 +143,10 @@ func (p *specParser) drop() {
 
 // A specParser goes through the words of a specification.
 type specParser struct {
-	words []string // those not read yet
-	given map[string]bool
-	i     Impairment
+	words   []string // those not read yet
+	given   map[string]bool
+	i       Impairment
+	foreign bool // no file is read
 }
 
 // An option is a keyword and how to read what follows it.
@@ -373,8 +387,16 @@ func (p *specParser) distribution(o option) error {
 	if err != nil {
 		return err
 	}
-	p.i.Distribution, err = ParseDistribution(word)
+	p.i.Distribution, err = p.table(word)
 	return err
+}
+
+// table is a distribution by its name, or by that of its file.
+func (p *specParser) table(word string) (Distribution, error) {
+	if _, file := Distribution(word).File(); file && p.foreign {
+		return Uniform, fmt.Errorf("distribution %q: %w", word, ErrFile)
+	}
+	return ParseDistribution(word)
 }
 
 func (p *specParser) rate(o option) error {
@@ -420,7 +442,7 @@ func (p *specParser) slot(o option) error {
 		if word, err = p.value(o); err != nil {
 			return err
 		}
-		if s.Distribution, err = ParseDistribution(word); err != nil {
+		if s.Distribution, err = p.table(word); err != nil {
 			return about(o, err)
 		}
 		if s.Distribution == Uniform {
@@ -502,6 +524,9 @@ func (p *specParser) trace(o option) error {
 	word, err := p.value(o)
 	if err != nil {
 		return err
+	}
+	if p.foreign {
+		return fmt.Errorf("trace %q: %w", word, ErrFile)
 	}
 	if _, err := traceFiles.refresh(word); err != nil {
 		return fmt.Errorf("trace %w", err)

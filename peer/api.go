@@ -34,6 +34,8 @@ type created struct {
 	Session uint64 `json:"session,string"`
 	// Certificate is the server's (DER), of an encrypted transport.
 	Certificate []byte `json:"certificate,omitempty"`
+	// Notes are what a reader has to know of the path that the server has made.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // acceptOrder says where the client's connection comes from. Between machines the
@@ -88,6 +90,8 @@ type EndReport struct {
 	GaveUp          int64           `json:"gave_up"` // messages of a reliable transport that did not come in time
 	Waited          time.Duration   `json:"waited_ns"`
 	Foreign         int64           `json:"foreign"` // messages of another session or kind
+	// Requests are the different ones that came to an end that only answers.
+	Requests *int64 `json:"requests,omitempty"`
 	// Discarded are damaged requests that came to an end that only answers:
 	// they are in no account of its own.
 	Discarded int64  `json:"discarded"`

@@ -55,6 +55,7 @@ type Outcome struct {
 	Drift        *float64
 	ClockSamples int
 	ClockSource  string
+	Notes        []string // what is to be known of the path that the server has made
 	Client       *EndReport
 	Server       *EndReport // its last word, if it is gone
 	Interrupted  bool
@@ -137,6 +138,7 @@ func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
 
 	var base Outcome
 	base.tell(clocks)
+	base.Notes = r.session.Notes
 	e, err := r.begin(ctx, watching, t, clocks, base)
 	if err != nil {
 		if ctx.Err() == nil && watching.Err() != nil {

@@ -17,6 +17,7 @@ type echo struct {
 	session uint64
 	seen    *ledger.Ledger // the requests
 
+	requests atomic.Int64 // that came, each counted once
 	answered atomic.Int64
 
 	damaged atomic.Int64
@@ -61,6 +62,7 @@ func (e *echo) answer(batch []transport.Message, replies [][]byte) [][]byte {
 			e.foreign.Add(1)
 		case !e.first(h, batch[i].At):
 		default:
+			e.requests.Add(1)
 			h.Kind = message.Reply
 			message.Seal(batch[i].Data, h)
 			replies = append(replies, batch[i].Data)

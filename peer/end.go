@@ -248,6 +248,7 @@ func (e *end) report(other *EndReport, final bool) *EndReport {
 	}
 	if e.echo != nil {
 		r.Foreign = e.echo.foreign.Load()
+		r.Requests = new(e.echo.requests.Load())
 		r.Discarded = e.echo.damaged.Load() + max(used.damaged, 0)
 		if err := e.echo.failure(); err != nil && !errors.Is(err, transport.ErrPeerGone) {
 			r.Error = err.Error()

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netcmp/clock"
+	"netcmp/netem/tc"
 	"netcmp/transport"
 )
 
@@ -46,6 +47,7 @@ type ServerConfig struct {
 	// DataPorts are the first and the last port that sessions listen at; zero: any.
 	DataPorts [2]uint16
 	Limits    Limits
+	Path      ServerPath
 }
 
 // Limits are the most that a session may ask for, and move. A zero field is no limit.
@@ -263,15 +265,37 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
 	case err != nil:
 		answerJSON(w, http.StatusServiceUnavailable, failure{
-			Error: err.Error(), Unsupported: errors.Is(err, transport.ErrNotSupported),
+			Error: err.Error(), Unsupported: notHere(err),
 		})
-	default:
-		c := created{ID: x.id, Port: x.listener.Addr().Port(), Session: x.number}
-		if l, ok := x.listener.(transport.Certified); ok {
-			c.Certificate = l.Certificate()
+	case spec.Impair != nil:
+		notes, err := x.impair()
+		if err != nil {
+			x.close()
+			answerJSON(w, http.StatusServiceUnavailable, failure{Error: err.Error(), Unsupported: notHere(err)})
+			return
 		}
-		answerJSON(w, http.StatusCreated, c)
+		x.answerCreated(w, notes)
+	default:
+		x.answerCreated(w, nil)
 	}
+}
+
+// notHere says that the server's machine does not have or allow what was asked.
+func notHere(err error) bool {
+	for _, e := range []error{transport.ErrNotSupported, errNoImpair, tc.ErrNoNetem, tc.ErrPrivilege, tc.ErrNoDevice, tc.ErrNoSeed} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *session) answerCreated(w http.ResponseWriter, notes []string) {
+	c := created{ID: x.id, Port: x.listener.Addr().Port(), Session: x.number, Notes: notes}
+	if l, ok := x.listener.(transport.Certified); ok {
+		c.Certificate = l.Certificate()
+	}
+	answerJSON(w, http.StatusCreated, c)
 }
 
 // open makes a session with a listener of its own.

@@ -37,6 +37,7 @@ type session struct {
 	accepting bool           // accept was called, and has not failed
 	conn      transport.Conn // nil before accept
 	end       *end           // nil before start
+	path      held           // what the session has had made of the way; nil for nothing
 	closed    bool
 	why       string // it ended before its time; "": the server closed, or its watcher left
 
@@ -90,6 +91,7 @@ func (x *session) close() {
 	case conn != nil:
 		_ = conn.Close()
 	}
+	x.mend()
 	x.mu.Lock()
 	cut := x.why != ""
 	x.mu.Unlock()

@@ -94,6 +94,9 @@ type Spec struct {
 	NoBatch       bool   `json:"no_batch,omitempty"` // a system call a message
 	SendBuffer    int    `json:"send_buffer"`
 	ReceiveBuffer int    `json:"receive_buffer"`
+
+	// Impair is the path that the server is to make; nil for none.
+	Impair *Impair `json:"impair,omitempty"`
 }
 
 // Defaults of a session.
@@ -160,6 +163,11 @@ func (s Spec) Validate(transports []transport.Transport) error {
 		fault("request-response goes up: the client asks, the server answers; direction %q does not go with it", s.Direction)
 	}
 	faults = append(faults, s.validateConnection(t, transports)...)
+	if s.Impair != nil {
+		if _, err := s.Impair.setup("eth0", 1); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	if len(s.Deadlines) > maxDeadlines {
 		fault("%d deadlines are too many: at most %d", len(s.Deadlines), maxDeadlines)
 	}

@@ -64,6 +64,8 @@ func account(m *result.Measured) []string {
 	if a == nil || (a.LinkLost == nil && a.Unexplained == nil) {
 		var parts []string
 		switch {
+		case positive(lost) && a != nil && a.RequestsLost != nil:
+			parts = append(append(parts, Count(*lost)+" lost"), ways(a)...)
 		case positive(lost):
 			parts = append(parts, Count(*lost)+" lost, where was "+notMeasured)
 		case lost != nil:
@@ -92,10 +94,19 @@ func account(m *result.Measured) []string {
 	add(a.ReceiverDropped, true, "at the receiver")
 	add(a.InFlight, false, "still in flight")
 	add(a.Unexplained, true, "unexplained")
+	parts = append(parts, ways(a)...)
 	if m.Loss != nil && m.Loss.PeriodMax > 1 && m.Loss.Periods > 1 {
 		parts = append(parts, "at most "+Count(m.Loss.PeriodMax)+" in a row")
 	}
 	return parts
+}
+
+// ways says which way the lost were lost, of those that were to come back.
+func ways(a *result.Account) []string {
+	if a.RequestsLost == nil || *a.RequestsLost+*a.RepliesLost == 0 {
+		return nil
+	}
+	return []string{Count(*a.RequestsLost) + " on the way there", Count(*a.RepliesLost) + " on the way back"}
 }
 
 // mended says what the path took from a protocol that sends again.

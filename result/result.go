@@ -221,8 +221,12 @@ type Account struct {
 	LinkCorrupted   *int64 `json:"link_corrupted"` // of LinkLost: damaged
 	QueueDropped    *int64 `json:"queue_dropped"`  // the path's queue was full
 	ReceiverDropped *int64 `json:"receiver_dropped"`
-	InFlight        *int64 `json:"in_flight"` // still in the path when the run gave up waiting
-	Unexplained     *int64 `json:"unexplained"`
+	// Of request-response: which way the lost were lost. The two make up the lost,
+	// whatever lost them; between two machines, too.
+	RequestsLost *int64 `json:"requests_lost"`
+	RepliesLost  *int64 `json:"replies_lost"`
+	InFlight     *int64 `json:"in_flight"` // still in the path when the run gave up waiting
+	Unexplained  *int64 `json:"unexplained"`
 }
 
 // Loss describes the pattern of loss (RFC 3357).

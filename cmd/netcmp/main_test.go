@@ -22,6 +22,7 @@ import (
 	"netcmp/experiment"
 	"netcmp/lab"
 	"netcmp/lesson"
+	"netcmp/netem/tc"
 	"netcmp/result"
 )
 
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 	roles := experiment.Roles()
 	maps.Copy(roles, doctor.Roles())
 	maps.Copy(roles, lesson.Roles())
+	roles[guardRole] = tc.GuardMain
 	roles["netcmp"] = func() int { main(); return 0 } // the program itself, as a process
 	lab.Dispatch(roles)
 	goleak.VerifyTestMain(m)

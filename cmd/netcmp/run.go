@@ -35,6 +35,7 @@ func experimentFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "proto", Usage: "`PROTOCOL`: " + protocols()},
 		&cli.StringFlag{Name: "connect", Usage: "the server on another machine, `HOST:PORT` (netcmp serve)"},
+		&cli.BoolFlag{Name: "impair", Usage: "with --connect: have the server add the path that --netem, --delay, --loss … tell of to the one that is there (serve --allow-netem)"},
 		&cli.StringFlag{Name: "token", Usage: "of that server", EnvVars: []string{"NETCMP_TOKEN"}},
 		&cli.StringFlag{Name: "token-file", Usage: "the same, the first line of `FILE`"},
 		&cli.StringFlag{Name: "clock", Value: "auto", Usage: "how that server's clock stands to this one's: auto, estimate (by exchanges over the control channel), ntp or ptp (both machines are synchronised by that)"},
@@ -254,7 +255,7 @@ func commonFrom(c *cli.Context, proto string) (x experiment.Config, err error) {
 	if err := filesFrom(c, map[string]*string{"qlog": &x.Traces.QlogDir, "keylog": &x.Traces.KeyLog}); err != nil {
 		return x, err
 	}
-	x.Connect, x.Fingerprint = c.String("connect"), c.String("fingerprint")
+	x.Connect, x.Fingerprint, x.Impair = c.String("connect"), c.String("fingerprint"), c.Bool("impair")
 	if x.Clock = peer.ClockSource(c.String("clock")); !slices.Contains(peer.ClockSources, x.Clock) {
 		return x, usagef("--clock %q is unknown; known: auto, estimate, ntp, ptp", x.Clock)
 	}
@@ -266,6 +267,9 @@ func commonFrom(c *cli.Context, proto string) (x experiment.Config, err error) {
 	}
 	if x.Connect != "" && c.IsSet("engine") {
 		return x, usagef("--connect measures the path that is there: --engine cannot stand beside it")
+	}
+	if x.Impair && x.PathDefault {
+		return x, usagef("--impair asks the server for a path, and none is given: --netem 'delay 20ms loss 1%%', or --delay, --loss …")
 	}
 	if x.PathDefault && (x.Engine == experiment.None || x.Connect != "") {
 		x.Path, x.PathDefault = netem.Path{}, false

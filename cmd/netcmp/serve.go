@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"netcmp/experiment"
+	"netcmp/netem/tc"
 	"netcmp/peer"
 	"netcmp/transport/secure"
 )
@@ -39,6 +40,7 @@ func (p *program) serveCommand() *cli.Command {
 			&cli.StringFlag{Name: "tls-cert", Usage: "a certificate that an authority has signed, `FILE` in PEM, instead of a self-made one", Category: trustCategory},
 			&cli.StringFlag{Name: "tls-key", Usage: "its key, `FILE` in PEM", Category: trustCategory},
 			&cli.BoolFlag{Name: "print-fingerprint", Usage: "print the fingerprint of --identity or --tls-cert, and do no more", Category: trustCategory},
+			&cli.StringFlag{Name: "allow-netem", Usage: "let clients have netem on this network `DEVICE` for their session's packets while it lasts (run --impair; root)", Category: trustCategory},
 			&cli.IntFlag{Name: "sessions", Value: 16, Usage: "sessions at once", Category: limitCategory},
 			&cli.IntFlag{Name: "client-limit", Value: 16, Usage: "connections, and sessions, that a client address may have at once; 0 is any number", Category: limitCategory},
 			&cli.DurationFlag{Name: "idle-timeout", Value: 2 * time.Minute, Usage: "close a connection that has asked for nothing for so long, and a session of which no message has moved; 0 is never", Category: limitCategory},
@@ -108,6 +110,14 @@ func identityFrom(c *cli.Context) (identity tls.Certificate, err error) {
 	return identity, err
 }
 
+// serverPathFrom is how the server makes paths on a device.
+func serverPathFrom(device string) (peer.ServerPath, error) {
+	if _, err := tc.Show(device); err != nil {
+		return peer.ServerPath{}, usagef("--allow-netem: %w", err)
+	}
+	return peer.ServerPath{Device: device, Guard: guard}, nil
+}
+
 // serveFrom makes the server that the flags ask for, but for its token's file.
 func serveFrom(c *cli.Context) (s peer.ServerConfig, addr netip.AddrPort, err error) {
 	if addr, err = netip.ParseAddrPort(c.String("listen")); err != nil {
@@ -121,6 +131,11 @@ func serveFrom(c *cli.Context) (s peer.ServerConfig, addr netip.AddrPort, err er
 		return s, addr, usagef("--open lets everybody in: a token cannot stand beside it")
 	case !addr.Addr().IsLoopback() && s.Token == "" && !c.Bool("open"):
 		return s, addr, usagef("--listen %v can be reached from other machines: give a --token-file or --token (or NETCMP_TOKEN) that clients must know, or say --open", addr)
+	}
+	if c.IsSet("allow-netem") {
+		if s.Path, err = serverPathFrom(c.String("allow-netem")); err != nil {
+			return s, addr, err
+		}
 	}
 	if s.DataPorts, err = portsFrom(c.String("data-ports")); err != nil {
 		return s, addr, err

@@ -41,39 +41,52 @@ type Options struct {
 // Apply puts a setup on its device. If that fails, the device is as it was.
 // Until is when it ends by itself.
 func Apply(s Setup, o Options) (until time.Time, err error) {
+	r, g, err := place(s, o)
+	if err != nil || g == nil {
+		return r.Until, err
+	}
+	if err := g.confirm(); err != nil {
+		return until, errors.Join(err, undoIfSame(r))
+	}
+	return r.Until, nil
+}
+
+// place does it, and gives what it has done and its guard, not yet confirmed; nil
+// where none is needed.
+func place(s Setup, o Options) (r record, g *guarding, err error) {
 	if err := s.Validate(); err != nil {
-		return until, err
+		return r, nil, err
 	}
 	st, link, unlock, err := enter(s.Device)
 	if err != nil {
-		return until, err
+		return r, nil, err
 	}
 	defer unlock()
 	index := link.Attrs().Index
 	if ours, err := st.read(index); err != nil {
-		return until, err
+		return r, nil, err
 	} else if ours != nil {
 		if !o.Replace {
-			return until, fmt.Errorf("%s: %w: netcmp netem clear --dev %s, or --replace", s.Device, ErrApplied, s.Device)
+			return r, nil, fmt.Errorf("%s: %w: netcmp netem clear --dev %s, or --replace", s.Device, ErrApplied, s.Device)
 		}
 		if err := st.undo(*ours); err != nil {
-			return until, err
+			return r, nil, err
 		}
 	}
-	r := record{Device: s.Device, Index: index, Out: s.Out.String(), Filter: s.Filter.String(), ID: rand.Text()}
+	r = record{Device: s.Device, Index: index, Out: s.Out.String(), Filter: s.Filter.String(), ID: rand.Text()}
 	if r.Previous, err = displaced(s, index, o.Replace); err != nil {
-		return until, err
+		return r, nil, err
 	}
 	if s.In != nil {
 		r.In, r.IFB = new(s.In.String()), s.ifb()
 		if _, err := netlink.LinkByName(r.IFB); err == nil {
-			return until, fmt.Errorf("%s: the device %s is there already: ip link del %s", s.Device, r.IFB, r.IFB)
+			return r, nil, fmt.Errorf("%s: the device %s is there already: ip link del %s", s.Device, r.IFB, r.IFB)
 		}
 	}
 	if !s.KeepOffloads {
 		before, err := readOffloads(s.Device)
 		if err != nil {
-			return until, err
+			return r, nil, err
 		}
 		r.Offloads = &before
 	}
@@ -82,26 +95,52 @@ func Apply(s Setup, o Options) (until time.Time, err error) {
 	}
 	// The guard before the record and the record before the device: whoever is
 	// killed in between, what there is to undo is known to somebody.
-	var confirm func() error
 	if o.For > 0 {
-		if r.Guard, confirm, err = o.Guard.start(r); err != nil {
-			return until, err
+		if g, err = o.Guard.start(r); err != nil {
+			return r, nil, err
 		}
+		r.Guard = g.cmd.Process.Pid
 	}
-	if err := st.write(r); err != nil {
-		endGuard(r)
-		return until, err
+	if err = st.write(r); err != nil {
+		g.end()
+		return r, nil, err
 	}
 	if err = s.install(index); err == nil {
 		err = s.seedsTaken(index)
 	}
-	if err == nil && confirm != nil {
-		err = confirm()
-	}
 	if err != nil {
-		return until, errors.Join(err, st.undo(r))
+		failed := st.undo(r)
+		if failed == nil {
+			g.end()
+		}
+		return r, nil, errors.Join(err, failed)
 	}
-	return r.Until, nil
+	return r, g, nil
+}
+
+// Hold is a setup that is there until it is released, and for no longer than the
+// process that has it.
+type Hold struct {
+	record record
+	guard  *guarding
+}
+
+// Take puts a setup on its device as Apply does, for o.For at the most.
+func Take(s Setup, o Options) (*Hold, error) {
+	r, g, err := place(s, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Hold{r, g}, nil
+}
+
+// Release makes the device what it was.
+func (h *Hold) Release() error {
+	err := undoIfSame(h.record)
+	if err == nil {
+		h.guard.end()
+	} // otherwise the guard goes on trying, once this process has gone
+	return err
 }
 
 // seedsTaken says whether the kernel has the seeds that are asked for: one before
@@ -285,7 +324,7 @@ func (s Setup) installPicked(index int) error {
 func (f Filter) flower(r rule, index int, parent uint32, priority int) *netlink.Flower {
 	x := &netlink.Flower{
 		FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: parent, Priority: uint16(priority), Protocol: unix.ETH_P_IP},
-		EthType:     unix.ETH_P_IP, SrcPort: f.SourcePort, DestPort: f.DestinationPort,
+		EthType:     unix.ETH_P_IP, SrcPort: r.source, DestPort: r.destination,
 	}
 	if r.ipv6 {
 		x.Protocol, x.EthType = unix.ETH_P_IPV6, unix.ETH_P_IPV6

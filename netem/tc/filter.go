@@ -14,6 +14,7 @@ type Filter struct {
 	Source, Destination         netip.Prefix // invalid: any
 	Protocol                    uint8        // of IP; 0: any
 	SourcePort, DestinationPort uint16       // of TCP or UDP; 0: any
+	Port                        uint16       // either of them, so that it picks both ways; 0: any
 }
 
 const (
@@ -28,11 +29,11 @@ var protocolNames = map[string]uint8{"tcp": protocolTCP, "udp": protocolUDP, "ic
 // ParseFilter reads a filter:
 //
 //	[src ADDRESS[/LENGTH]] [dst ADDRESS[/LENGTH]]
-//	[proto tcp|udp|icmp|icmpv6|NUMBER] [sport PORT] [dport PORT]
+//	[proto tcp|udp|icmp|icmpv6|NUMBER] [sport PORT] [dport PORT] [port PORT]
 func ParseFilter(s string) (f Filter, err error) {
 	words := strings.Fields(s)
 	if len(words) == 0 {
-		return f, errors.New("an empty filter: want src, dst, proto, sport or dport with a value each")
+		return f, errors.New("an empty filter: want src, dst, proto, sport, dport or port with a value each")
 	}
 	seen := map[string]bool{}
 	for len(words) > 0 {
@@ -42,7 +43,7 @@ func ParseFilter(s string) (f Filter, err error) {
 		}
 		seen[name] = true
 		if len(words) == 1 {
-			return f, fmt.Errorf("%s without a value: want src, dst, proto, sport or dport with a value each", name)
+			return f, fmt.Errorf("%s without a value: want src, dst, proto, sport, dport or port with a value each", name)
 		}
 		value := words[1]
 		words = words[2:]
@@ -57,8 +58,10 @@ func ParseFilter(s string) (f Filter, err error) {
 			f.SourcePort, err = parsePort(value)
 		case "dport":
 			f.DestinationPort, err = parsePort(value)
+		case "port":
+			f.Port, err = parsePort(value)
 		default:
-			return f, fmt.Errorf("%q is unknown: want src, dst, proto, sport or dport with a value each", name)
+			return f, fmt.Errorf("%q is unknown: want src, dst, proto, sport, dport or port with a value each", name)
 		}
 		if err != nil {
 			return f, fmt.Errorf("%s %s: %w", name, value, err)
@@ -66,6 +69,9 @@ func ParseFilter(s string) (f Filter, err error) {
 	}
 	if f.ports() && f.Protocol != 0 && f.Protocol != protocolTCP && f.Protocol != protocolUDP {
 		return f, errors.New("ports are of TCP and UDP: want proto tcp or udp beside them, or none")
+	}
+	if f.Port != 0 && (f.SourcePort != 0 || f.DestinationPort != 0) {
+		return f, errors.New("port is either of the two: sport and dport cannot stand beside it")
 	}
 	if len(f.rules()) == 0 {
 		return f, errors.New("no packet has an address of IPv4 and one of IPv6")
@@ -106,7 +112,7 @@ func parsePort(s string) (uint16, error) {
 // All says that the filter picks every packet.
 func (f Filter) All() bool { return f == Filter{} }
 
-func (f Filter) ports() bool { return f.SourcePort != 0 || f.DestinationPort != 0 }
+func (f Filter) ports() bool { return f.SourcePort != 0 || f.DestinationPort != 0 || f.Port != 0 }
 
 // String is the filter in the words that ParseFilter reads.
 func (f Filter) String() string {
@@ -132,6 +138,9 @@ func (f Filter) String() string {
 	if f.DestinationPort != 0 {
 		add("dport", f.DestinationPort)
 	}
+	if f.Port != 0 {
+		add("port", f.Port)
+	}
 	return strings.Join(words, " ")
 }
 
@@ -147,8 +156,9 @@ func protocolName(n uint8) string {
 // rule is a part of a filter that one flower filter can be: of one family and,
 // with ports, of one protocol.
 type rule struct {
-	ipv6     bool
-	protocol uint8
+	ipv6                bool
+	protocol            uint8
+	source, destination uint16 // ports
 }
 
 // rules are the parts of the filter.
@@ -162,10 +172,16 @@ func (f Filter) rules() []rule {
 		if !fits || f.Protocol == protocolICMP && ipv6 || f.Protocol == protocolICMPv6 && !ipv6 {
 			continue
 		}
+		protocols := []uint8{f.Protocol}
 		if f.Protocol == 0 && f.ports() {
-			all = append(all, rule{ipv6, protocolTCP}, rule{ipv6, protocolUDP})
-		} else {
-			all = append(all, rule{ipv6, f.Protocol})
+			protocols = []uint8{protocolTCP, protocolUDP}
+		}
+		for _, p := range protocols {
+			if f.Port != 0 {
+				all = append(all, rule{ipv6, p, f.Port, 0}, rule{ipv6, p, 0, f.Port})
+			} else {
+				all = append(all, rule{ipv6, p, f.SourcePort, f.DestinationPort})
+			}
 		}
 	}
 	return all
@@ -186,11 +202,11 @@ func (f Filter) words(r rule) string {
 	if f.Destination.IsValid() {
 		s += " dst_ip " + f.Destination.String()
 	}
-	if f.SourcePort != 0 {
-		s += fmt.Sprintf(" src_port %d", f.SourcePort)
+	if r.source != 0 {
+		s += fmt.Sprintf(" src_port %d", r.source)
 	}
-	if f.DestinationPort != 0 {
-		s += fmt.Sprintf(" dst_port %d", f.DestinationPort)
+	if r.destination != 0 {
+		s += fmt.Sprintf(" dst_port %d", r.destination)
 	}
 	return s
 }

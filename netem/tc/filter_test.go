@@ -17,6 +17,8 @@ func TestParseFilter(t *testing.T) {
 		"proto icmpv6":                           1,
 		"proto 47":                               2,
 		"src 10.0.0.1 proto tcp sport 1 dport 2": 1,
+		"proto udp port 7701":                    4,
+		"port 7701":                              8,
 	} {
 		f, err := ParseFilter(s)
 		if err != nil {
@@ -36,6 +38,7 @@ func TestParseFilter(t *testing.T) {
 		"proto 0":                   "want tcp",
 		"to 10.0.0.1":               "unknown",
 		"dport 1 dport 2":           "twice",
+		"port 1 dport 2":            "either of the two",
 		"proto icmp dport 1":        "ports are of TCP and UDP",
 		"src 10.0.0.1 dst ::1":      "no packet",
 		"dst 10.0.0.1 proto icmpv6": "no packet",

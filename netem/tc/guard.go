@@ -21,25 +21,31 @@ import (
 // whatever has become of who applied it, of his terminal and of his session.
 type Guard func() *exec.Cmd
 
-// start starts the guard of a record. Until confirm is called the guard undoes
-// the record when this process dies.
-func (g Guard) start(r record) (pid int, confirm func() error, err error) {
+// guarding is a guard at work.
+type guarding struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+}
+
+// start starts the guard of a record. Until it is confirmed it undoes the record
+// when this process dies.
+func (g Guard) start(r record) (*guarding, error) {
 	if g == nil {
-		return 0, nil, errors.New("no guard to end it in time")
+		return nil, errors.New("no guard to end it in time")
 	}
 	cmd := g()
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return 0, nil, fmt.Errorf("guard: %w", err)
+		return nil, fmt.Errorf("guard: %w", err)
 	}
 	b, err := json.Marshal(r)
 	if err == nil {
@@ -51,15 +57,27 @@ func (g Guard) start(r record) (pid int, confirm func() error, err error) {
 			err = errors.New("guard: it did not begin")
 		}
 	}
+	x := &guarding{cmd, in}
 	if err != nil {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		return 0, nil, err
+		x.end()
+		return nil, err
 	}
-	return cmd.Process.Pid, func() error {
-		_, err := in.Write([]byte{'\n'})
-		return errors.Join(err, in.Close(), cmd.Process.Release())
-	}, nil
+	return x, nil
+}
+
+// confirm leaves the record to the guard alone: it outlives this process.
+func (g *guarding) confirm() error {
+	_, err := g.in.Write([]byte{'\n'})
+	return errors.Join(err, g.in.Close(), g.cmd.Process.Release())
+}
+
+// end ends a guard of which nothing is left to do; of nil there is none.
+func (g *guarding) end() {
+	if g == nil {
+		return
+	}
+	_ = g.cmd.Process.Kill()
+	_ = g.cmd.Wait()
 }
 
 // GuardMain is the guard: it reads its record, says that it is ready, and

@@ -10,6 +10,7 @@ table=(
 	"root ./lab ."
 	"root ./experiment Kernel|Trains"
 	"root ./netem/scripts ."
+	"root ./cmd/netcmp ^TestImpair$"
 	"user ./lab ."
 	"user ./experiment Kernel"
 )
