@@ -85,6 +85,9 @@ func TestAnatomyAddsUp(t *testing.T) {
 		{"udp", "delay 10ms loss 3% duplicate 2%", peer.Up, workload.Plan{Count: 2000, Size: 300, Rate: 5000, Arrival: workload.Burst, Burst: 50}},
 		{"udp", "delay 10ms 3ms loss 2% duplicate 2%", peer.Up, workload.Plan{Count: 1000, Size: 4000, Rate: 1000}}, // in fragments
 	} {
+		if testing.Short() && x.direction != peer.Both {
+			continue
+		}
 		t.Run(x.proto+" "+x.path, func(t *testing.T) {
 			c := config(t, x.proto, x.path, x.plan)
 			c.Spec.Messages, c.Spec.Direction, c.Anatomy = true, x.direction, true

@@ -146,6 +146,9 @@ func TestTCPDeliversWhatThePathLoses(t *testing.T) {
 // leave with the first packets, and the handshake is done a round trip later (§4.6).
 // The first message is there half a round trip after the client may send.
 func TestSetUpTakesRoundTrips(t *testing.T) {
+	if testing.Short() {
+		t.Skip("figures, which the first run has held")
+	}
 	const roundTrip = 50 * time.Millisecond
 	trips := func(ns *int64) (n int, beyond time.Duration) {
 		if ns == nil {
@@ -164,9 +167,6 @@ func TestSetUpTakesRoundTrips(t *testing.T) {
 	} {
 		c := config(t, x.proto, "delay 25ms", workload.Plan{Count: 20, Rate: 100})
 		c.Spec.Resume = x.resume
-		if x.resume && x.connect == 0 && testing.Short() {
-			continue // see transporttest.SkipEarlyData
-		}
 		d := try(t, c)
 		if got := d.Setup.Resumed; got != nil && *got != x.resume || len(d.Warnings) > 0 && resulttest.Noise(d) == "" {
 			t.Errorf("%s: resumed %v, warnings %q", x.proto, *got, d.Warnings)
@@ -189,8 +189,7 @@ func TestSetUpTakesRoundTrips(t *testing.T) {
 		}{{"connect", d.Setup.ConnectNS, x.connect}, {"secure", d.Setup.SecureNS, x.secure}, {"the first message, beyond that and half a one,", &first, 0}} {
 			n, beyond := trips(s.ns)
 			t.Logf("%s, resumed %v: %s took %d round trips and %v", x.proto, x.resume, s.what, n, beyond)
-			// The race detector, whose runs are short, makes the encryption slow.
-			if n != s.want || beyond < 0 || beyond > 5*time.Millisecond && resulttest.Noise(d) == "" && !testing.Short() {
+			if n != s.want || beyond < 0 || beyond > 5*time.Millisecond && resulttest.Noise(d) == "" {
 				t.Errorf("%s: %s took %d round trips and %v, want %d and 5 ms at most", x.proto, s.what, n, beyond, s.want)
 			}
 		}
@@ -201,6 +200,9 @@ func TestSetUpTakesRoundTrips(t *testing.T) {
 // and that is in its delay. Of TCP a message costs a handshake of three packets, itself,
 // and FINs and acknowledgments of three or four.
 func TestShortConnectionsPayForSetUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("figures, which the first run has held")
+	}
 	const oneWay, count = 25 * time.Millisecond, 100
 	for _, x := range []struct {
 		proto   string
@@ -223,8 +225,7 @@ func TestShortConnectionsPayForSetUp(t *testing.T) {
 		}
 		beyond := time.Duration(*d.Delay.P50NS) - time.Duration(x.ways)*oneWay
 		t.Logf("%s, %s: p50 is %d ways and %v; %d packets up, %d down", x.proto, x.pattern, x.ways, beyond, d.Link.Up.Packets, d.Link.Down.Packets)
-		// The race detector, whose runs are short, makes the encryption slow.
-		if beyond < 0 || beyond > 5*time.Millisecond && resulttest.Noise(d) == "" && !testing.Short() {
+		if beyond < 0 || beyond > 5*time.Millisecond && resulttest.Noise(d) == "" {
 			t.Errorf("%s, %s: p50 is %v, want %d ways and 5 ms at most", x.proto, x.pattern, time.Duration(*d.Delay.P50NS), x.ways)
 		}
 		if c.Pcap != nil {

@@ -30,7 +30,7 @@ func TestLessons(t *testing.T) {
 	waiting := map[string]*playing{}
 	for _, l := range Lessons() {
 		t.Run(l.Name, func(t *testing.T) {
-			if testing.Short() && slices.Contains([]string{"claims", "ttl", "http"}, l.Name) {
+			if testing.Short() && slices.Contains([]string{"claims", "ttl", "http", "acks", "time-wait", "connections"}, l.Name) {
 				t.Skip("the race detector has seen in others what this one is made of")
 			}
 			p := begin(context.WithoutCancel(t.Context()), l)

@@ -62,6 +62,7 @@ func TestBetweenHosts(t *testing.T) {
 		{"NAT", "[::]:7700", net.JoinHostPort(server, "7700"), "nat.sh"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
 			out := filepath.Join(t.TempDir(), "out.jsonl")
 			if x.through != "" {
 				if _, err := exec.LookPath("nft"); err != nil {

@@ -50,6 +50,7 @@ func TestReadmeCommands(t *testing.T) {
 	}
 	for _, c := range commands {
 		t.Run(c[1], func(t *testing.T) {
+			t.Parallel() // what is told must be right on a busy machine, too
 			for _, program := range []string{"iperf3", "ping"} {
 				if _, err := exec.LookPath(program); err != nil && strings.Contains(c[1], program) {
 					t.Skipf("%s is not installed", program)
@@ -115,6 +116,9 @@ func TestCtrlC(t *testing.T) {
 // was killed in the middle of a line: trials that were done are not made again,
 // and the file holds each of them once.
 func TestKilledComparisonGoesOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a minute, of which others test every part")
+	}
 	kept := filepath.Join(t.TempDir(), "trials.jsonl")
 	path := install(t)
 	args := []string{"compare", "--protos", "udp,tcp", "--engine", "none", "--count", "150", "--repeat", "4", "--out", kept}
