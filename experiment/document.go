@@ -317,9 +317,12 @@ func (a *assembly) warnings() {
 	d := a.document
 	d.Warnings = []string{}
 	warn := func(format string, args ...any) { d.Warnings = append(d.Warnings, fmt.Sprintf(format, args...)) }
-	if a.out.Error != "" {
+	switch {
+	case a.out.Error != "" && a.out.Final:
+		warn("the run ended before its time: %s", a.out.Error)
+	case a.out.Error != "":
 		warn("the run ended before its time: %s; the figures are those of the last report before", a.out.Error)
-	} else if a.out.Interrupted {
+	case a.out.Interrupted:
 		warn("interrupted: %d of %d scheduled messages were sent", d.Delivery.Sent, d.Delivery.Scheduled)
 	}
 	for _, note := range a.out.Notes {

@@ -60,6 +60,7 @@ type Outcome struct {
 	Server       *EndReport // its last word, if it is gone
 	Interrupted  bool
 	Error        string // what ended the session before its time
+	Final        bool   // both ends have told their last; otherwise it is what they told in mid-run
 }
 
 const (
@@ -367,7 +368,7 @@ func (r *run) finish(ctx, watching context.Context, e *end) *Outcome {
 	out := r.base
 	out.Interrupted = ctx.Err() != nil
 	if err == nil {
-		out.Client, out.Server = e.report(theirs, true), theirs
+		out.Client, out.Server, out.Final = e.report(theirs, true), theirs, true
 	} else {
 		out.Client, out.Server = r.sofar(e)
 		switch {

@@ -6,17 +6,15 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/rs/zerolog"
 )
 
 // door looks at who comes in by a server's listener: whoever has too many
 // connections is sent away, and so is who says nothing for too long. What is idle
 // between two requests, net/http closes itself.
 type door struct {
-	idle  time.Duration // until the first words; 0: for ever
-	limit int           // connections of a client address; 0: any number
-	log   zerolog.Logger
+	idle     time.Duration // until the first words; 0: for ever
+	limit    int           // connections of a client address; 0: any number
+	refusals refusals
 
 	mu      sync.Mutex
 	inside  map[net.Conn]*guest
@@ -35,7 +33,7 @@ func (d *door) state(c net.Conn, s http.ConnState) {
 	switch s {
 	case http.StateNew:
 		if !d.enter(c) {
-			d.log.Warn().Stringer("client", c.RemoteAddr()).Msg("connection refused: the client's address has its limit of them")
+			d.refusals.tell(c.RemoteAddr().String(), "connections", "connection refused: the client's address has its limit of them (--client-limit)")
 			refuseConn(c)
 		}
 	case http.StateActive:

@@ -104,16 +104,38 @@ func (e *end) run() {
 }
 
 // guard wakes a sender that its transport holds up when the end's patience
-// ends: it loses the connection. Close may linger for what was sent before, the
-// sender ends at once.
+// ends, or its own with that transport: it loses the connection. Close may linger for
+// what was sent before, the sender ends at once.
 func (e *end) guard() {
 	defer close(e.guarded)
-	select {
-	case <-e.sent:
-	case <-e.late.Done():
-		e.stop()
-		_ = e.conn.Close()
+	tick := time.NewTicker(max(e.spec.Patience/30, time.Millisecond))
+	defer tick.Stop()
+	for !e.stuck() {
+		select {
+		case <-e.sent:
+			return
+		case <-e.late.Done():
+			e.stop()
+			_ = e.conn.Close()
+			return
+		case <-tick.C:
+		}
 	}
+	e.sender.stuck.Store(true)
+	_ = e.conn.Close()
+}
+
+// stuck says that a sender that should have been done is held up, and has been for
+// longer than a reliable transport may be silent: as one whose other end is gone
+// without a word is, once the buffers are full. While messages are still to become due
+// it is left alone: a path that is cut may come back.
+func (e *end) stuck() bool {
+	since := e.sender.handing.Load()
+	if since == 0 {
+		return false
+	}
+	since = max(since, e.start+int64(total(e.spec.Plan)))
+	return clock.Now()-since > int64(e.spec.Patience)
 }
 
 // moved is how many messages have gone out or come in so far; of an end that there

@@ -210,6 +210,37 @@ func TestServerGoesHeldUp(t *testing.T) {
 	}
 }
 
+// A transport that takes nothing any more, while the control channel goes on as if
+// nothing had happened, ends the run when its messages should all have gone: not before,
+// and not much later.
+func TestHeldUpForGood(t *testing.T) {
+	const patience = 200 * time.Millisecond
+	for _, d := range []Direction{Up, Down} {
+		f := stream()
+		f.taking = func(h message.Header) error {
+			if h.Number >= 20 {
+				return errHeld
+			}
+			return nil
+		}
+		r := newRig(t, f)
+		spec := Spec{Proto: "fake", Direction: d, Plan: workload.Plan{Count: 100, Rate: 200}, Patience: patience}
+		begun := time.Now()
+		out := r.must(t.Context(), spec, nil)
+		if took := time.Since(begun); took < 500*time.Millisecond+patience || took > bound {
+			t.Errorf("%s: it took %v", d, took)
+		}
+		sent, received := out.Client.Sent, out.Server.Received
+		if d == Down {
+			sent, received = out.Server.Sent, out.Client.Received
+		}
+		if out.Error != errStuck.Error() || sent.Sent != 20 || *received.Delivery.Delivered != 20 {
+			t.Errorf("%s: %q, %d sent, %d delivered", d, out.Error, sent.Sent, *received.Delivery.Delivered)
+		}
+		r.gone()
+	}
+}
+
 // The server goes before the session has begun.
 func TestServerGoesBefore(t *testing.T) {
 	f := stream()

@@ -42,8 +42,13 @@ type sender struct {
 	single bool
 
 	count   atomic.Int64 // messages sent so far
+	handing atomic.Int64 // when the hand-over began that the transport has not taken yet; 0: there is none
 	stopped atomic.Bool
+	stuck   atomic.Bool // the transport has taken nothing for longer than it may
 }
+
+// errStuck is what ends a sender whose transport takes nothing any more.
+var errStuck = errors.New("nothing more could be sent: the other end, or what lies between, has stopped taking anything")
 
 func (s *sender) stop() { s.stopped.Store(true) }
 
@@ -108,7 +113,9 @@ func (s *sender) run(start int64) SendReport {
 			next, more = schedule.Next()
 		}
 		before := clock.Now()
+		s.handing.Store(before)
 		taken, err := s.conn.Send(batch[:n])
+		s.handing.Store(0)
 		for _, d := range due[:taken] {
 			perSlot.Add(d)
 			if s.plan.Saturate {
@@ -125,7 +132,10 @@ func (s *sender) run(start int64) SendReport {
 		out.Sent += int64(taken)
 		s.count.Store(out.Sent)
 		if err != nil {
-			if !s.stopped.Load() || !errors.Is(err, transport.ErrClosed) {
+			switch {
+			case s.stuck.Load():
+				out.Error = errStuck.Error()
+			case !s.stopped.Load() || !errors.Is(err, transport.ErrClosed):
 				out.Error = err.Error()
 			}
 			break

@@ -65,6 +65,7 @@ type Server struct {
 	watchTick     time.Duration
 	handlers      sync.WaitGroup
 	count         *counts
+	refusals      refusals
 
 	mu       sync.Mutex
 	sessions map[string]*session
@@ -87,6 +88,7 @@ func NewServer(c ServerConfig) *Server {
 	}
 	s := &Server{config: c, watchPatience: watchPatience, watchTick: watchTick, sessions: map[string]*session{}}
 	s.count = newCounts(s)
+	s.refusals = newRefusals(c.Log, s.count)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", s.count.write)
 	mux.HandleFunc("GET /v1/clock", func(w http.ResponseWriter, _ *http.Request) {
@@ -106,9 +108,9 @@ func NewServer(c ServerConfig) *Server {
 	p.SetUnencryptedHTTP2(c.TLS == nil)
 	p.SetHTTP2(c.TLS != nil)
 	s.http = &http.Server{
-		Handler: s.admit(mux), Protocols: p, HTTP2: health, TLSConfig: c.TLS, ErrorLog: log.New(quietLog{c.Log}, "", 0),
+		Handler: s.admit(mux), Protocols: p, HTTP2: health, TLSConfig: c.TLS, ErrorLog: log.New(s.refusals, "", 0),
 		ReadHeaderTimeout: headerPatience, MaxHeaderBytes: 1 << 14, IdleTimeout: c.IdleTimeout,
-		ConnState: (&door{idle: c.IdleTimeout, limit: c.ClientLimit, log: c.Log}).state,
+		ConnState: (&door{idle: c.IdleTimeout, limit: c.ClientLimit, refusals: s.refusals}).state,
 	}
 	return s
 }
@@ -162,15 +164,6 @@ func (s *Server) Drain(ctx context.Context) {
 	}
 }
 
-// quietLog is where net/http says what is wrong with a connection: somebody who is not
-// a client, most often.
-type quietLog struct{ log zerolog.Logger }
-
-func (q quietLog) Write(b []byte) (int, error) {
-	q.log.Debug().Msg(strings.TrimSpace(string(b)))
-	return len(b), nil
-}
-
 // admit lets in who knows the token.
 func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -185,14 +178,12 @@ func (s *Server) admit(next http.Handler) http.Handler {
 		}
 		given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if s.config.Token != "" && (!bearer || subtle.ConstantTimeCompare([]byte(given), []byte(s.config.Token)) != 1) {
-			s.count.refused("token")
-			s.config.Log.Warn().Str("client", r.RemoteAddr).Msg("wrong token")
+			s.refusals.tell(r.RemoteAddr, "token", "request refused: wrong token")
 			answerJSON(w, http.StatusUnauthorized, failure{Error: "the server wants a token, and this is not it (--token)"})
 			return
 		}
 		if spoken := r.Header.Get(VersionHeader); spoken != ControlVersion && r.URL.Path != "/metrics" {
-			s.count.refused("version")
-			s.config.Log.Warn().Str("client", r.RemoteAddr).Str("version", spoken).Msg("another version of the control channel")
+			s.refusals.tell(r.RemoteAddr, "version", fmt.Sprintf("request refused: the client speaks version %q of the control channel, and this server %s", spoken, ControlVersion))
 			answerJSON(w, http.StatusUpgradeRequired, failure{Error: fmt.Sprintf(
 				"the server speaks version %s of the control channel and the client %q: use one release of netcmp on both machines", ControlVersion, spoken)})
 			return
@@ -250,34 +241,34 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	spec = spec.WithDefaults()
+	refuse := func(why string, status int, f failure) {
+		s.refusals.tell(r.RemoteAddr, why, "session refused: "+f.Error)
+		answerJSON(w, status, f)
+	}
 	if err := spec.Validate(s.config.Transports); err != nil {
-		answerJSON(w, http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
+		refuse("request", http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
 		return
 	}
 	if err := s.config.Limits.check(spec); err != nil {
-		s.count.refused("limit")
-		answerJSON(w, http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
+		refuse("limit", http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
 		return
 	}
 	x, err := s.open(spec, r.RemoteAddr, s.addrFor(r))
-	switch {
-	case errors.Is(err, transport.ErrUnknownCongestion):
-		answerJSON(w, http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
-	case err != nil:
-		answerJSON(w, http.StatusServiceUnavailable, failure{
-			Error: err.Error(), Unsupported: notHere(err),
-		})
-	case spec.Impair != nil:
-		notes, err := x.impair()
-		if err != nil {
-			x.close()
-			answerJSON(w, http.StatusServiceUnavailable, failure{Error: err.Error(), Unsupported: notHere(err)})
-			return
-		}
-		x.answerCreated(w, notes)
-	default:
-		x.answerCreated(w, nil)
+	if errors.Is(err, transport.ErrUnknownCongestion) {
+		refuse("request", http.StatusBadRequest, failure{Error: err.Error(), Usage: true})
+		return
 	}
+	var notes []string
+	if err == nil && spec.Impair != nil {
+		if notes, err = x.impair(); err != nil {
+			x.close()
+		}
+	}
+	if err != nil {
+		refuse("session", http.StatusServiceUnavailable, failure{Error: err.Error(), Unsupported: notHere(err)})
+		return
+	}
+	x.answerCreated(w, notes)
 }
 
 // notHere says that the server's machine does not have or allow what was asked.
@@ -330,7 +321,7 @@ func (s *Server) open(spec Spec, client string, at netip.Addr) (*session, error)
 		return nil, fmt.Errorf("the server has %d sessions of %v, which is all that one address may have; try again later", n, x.control)
 	}
 	asked := spec.config(x.number)
-	asked.Traces.QlogDir = s.config.QlogDir
+	asked.Traces.QlogDir, asked.From = s.config.QlogDir, x.clientAt(netip.AddrPort{}).Addr()
 	if x.listener, err = s.listen(t, at, asked); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package quic
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 
@@ -49,6 +50,23 @@ func (l *Listener) run() {
 				refuse(session)
 			}
 		})
+	}
+}
+
+var errStranger = errors.New("an address that is not the client's")
+
+// guests refuses a handshake with any address but from, in a packet that is far smaller
+// than what came (a CONNECTION_CLOSE, RFC 9000 §5.2.2). Otherwise quic-go sends what §8.1
+// allows, and up to one packet more.
+func guests(config *quicgo.Config, from netip.Addr) func(*quicgo.ClientInfo) (*quicgo.Config, error) {
+	if !from.IsValid() {
+		return nil
+	}
+	return func(c *quicgo.ClientInfo) (*quicgo.Config, error) {
+		if !socket.From(netip.AddrPortFrom(from, 0), addrPort(c.RemoteAddr)) {
+			return nil, errStranger
+		}
+		return config, nil
 	}
 }
 

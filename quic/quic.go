@@ -142,6 +142,7 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 	l := &Listener{way: t, host: h, certificate: certificate, largest: largest, expected: c.Accepts(), door: secure.NewDoor[*quicgo.Conn](c.Accepts())}
 	l.early.largest = largest
 	config := t.settings()
+	config.GetConfigForClient = guests(config, c.From)
 	var tracers []tracer
 	if t.config.EnableDatagrams {
 		h.quic.ConnContext = withCounters(largest)
@@ -180,7 +181,7 @@ func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Co
 		return nil, err
 	}
 	addr = socket.Unmap(addr)
-	from, err := localAddr(ctx, network, addr)
+	from, err := t.localAddr(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -217,22 +218,11 @@ func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Co
 		if e := ctx.Err(); e != nil {
 			err = e
 		}
-		return nil, err
+		return nil, t.late(err, addr)
 	}
 	l := newLink(session, h, counts, largest)
 	l.dialled(connected, logged)
 	return t.carry(l), nil
-}
-
-// localAddr is the address of this host's that packets to addr leave from.
-func localAddr(ctx context.Context, network string, addr netip.AddrPort) (netip.AddrPort, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, network, addr.String()) // a UDP socket: nothing is sent
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	defer conn.Close()
-	return netip.AddrPortFrom(addrPort(conn.LocalAddr()).Addr(), 0), nil
 }
 
 func addrPort(a net.Addr) netip.AddrPort {

@@ -53,7 +53,11 @@ type Config struct {
 	Resumable bool
 	Sessions  tls.ClientSessionCache
 	Traces    Traces
-	Session   uint64 // the session that messages carry; a datagram of another one is not ours. 0: any is
+	// From is the one address that a listener shakes hands with where that is done by
+	// datagrams, and so could be more than has come; the zero value is any. Which
+	// connection is taken, Accept says.
+	From    netip.Addr
+	Session uint64 // the session that messages carry; a datagram of another one is not ours. 0: any is
 }
 
 // Accepts is how many connections a listener takes before it refuses all others.

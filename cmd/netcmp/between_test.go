@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"os"
@@ -25,8 +26,17 @@ func between(t *testing.T, listen, script string, args ...string) {
 	over(t, "--delay 20ms", "exec netcmp serve --listen "+listen, script, args...)
 }
 
-// over is between with a path and a server of its own.
+// over is between with a path and a server of its own; without a server the script
+// starts one, by $NETCMP_IDENTITY.
 func over(t *testing.T, lab, server, script string, args ...string) {
+	t.Helper()
+	if err := attempt(t, lab, server, script, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// attempt is over where the script may fail: the error is what was said.
+func attempt(t *testing.T, lab, server, script string, args ...string) error {
 	t.Helper()
 	path := install(t)
 	identity := filepath.Join(t.TempDir(), "identity.pem")
@@ -34,18 +44,22 @@ func over(t *testing.T, lab, server, script string, args ...string) {
 	if code != exitDone {
 		t.Fatal(errs)
 	}
-	server += " --identity " + identity + " --log-level warn"
+	if server != "" {
+		lab += ` --server-exec "$0"`
+		server += " --identity " + identity + " --log-level warn"
+	}
 	cmd := exec.CommandContext(t.Context(), "sh", append([]string{"-c",
-		`netcmp lab exec ` + lab + ` --server-exec "$0" -- sh "$@"`, server, "testdata/" + script}, args...)...) //nolint:gosec // the test's own
-	cmd.Env = append(os.Environ(), "PATH="+path, "NETCMP_TOKEN=sesame", "NETCMP_FINGERPRINT="+strings.TrimSpace(fingerprint))
+		`netcmp lab exec ` + lab + ` -- sh "$@"`, server, "testdata/" + script}, args...)...) //nolint:gosec // the test's own
+	cmd.Env = append(os.Environ(), "PATH="+path, "NETCMP_TOKEN=sesame", "NETCMP_IDENTITY="+identity, "NETCMP_FINGERPRINT="+strings.TrimSpace(fingerprint))
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == exitUnsupported {
 		t.Skip(string(out))
 	}
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		return fmt.Errorf("%w\n%s", err, out)
 	}
+	return nil
 }
 
 // Between two hosts all protocols give what they give in the lab, over IPv4 and IPv6,
@@ -54,7 +68,7 @@ func TestBetweenHosts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a minute, of which others test every part")
 	}
-	t.Parallel() // it waits, most of the time
+	t.Parallel()
 	const server, server6 = "198.18.0.2", "2001:2::2"
 	for _, x := range []struct{ name, listen, connect, through string }{
 		{"IPv4", server + ":7700", net.JoinHostPort(server, "7700"), ""},
@@ -62,7 +76,7 @@ func TestBetweenHosts(t *testing.T) {
 		{"NAT", "[::]:7700", net.JoinHostPort(server, "7700"), "nat.sh"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			t.Parallel()
+			works(t)
 			out := filepath.Join(t.TempDir(), "out.jsonl")
 			if x.through != "" {
 				if _, err := exec.LookPath("nft"); err != nil {
@@ -147,7 +161,7 @@ func TestEstimatedClock(t *testing.T) {
 	if testing.Short() {
 		t.Skip("half a minute, of which others test every part")
 	}
-	t.Parallel()
+	works(t)
 	const listen = " netcmp serve --listen 198.18.0.2:7700"
 	for _, x := range []struct {
 		name, lab, server string

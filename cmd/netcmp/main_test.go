@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"maps"
 	"net/http"
@@ -33,7 +34,30 @@ func TestMain(m *testing.M) {
 	roles[guardRole] = tc.GuardMain
 	roles["netcmp"] = func() int { main(); return 0 } // the program itself, as a process
 	lab.Dispatch(roles)
+	// How many are at work at once, works says.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
+}
+
+// working and beginning are for the parallel tests that use the machine; the others wait.
+var working, beginning = make(chan struct{}, 2), make(chan struct{}, 1)
+
+// works has a test run beside others, when it is its turn.
+func works(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	working <- struct{}{}
+	t.Cleanup(func() { <-working })
+}
+
+// waits has a test run beside others that does little but wait, once it has begun.
+func waits(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	beginning <- struct{}{}
+	time.AfterFunc(1500*time.Millisecond, func() { <-beginning })
 }
 
 // netcmp runs the program in this process.

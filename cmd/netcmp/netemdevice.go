@@ -29,7 +29,7 @@ func setupFlags() []cli.Flag {
 	flags := []cli.Flag{
 		deviceFlag(),
 		&cli.StringFlag{Name: "ingress", Usage: "tc netem `ARGUMENTS` for what comes in; alone, what leaves stays as it is", Category: deviceCategory},
-		&cli.StringFlag{Name: "filter", Usage: "only these packets, `MATCHES` as 'dst 10.0.0.5 dport 5001' (src, dst, proto, sport, dport), as they stand in the packet, coming in, too", Category: deviceCategory},
+		&cli.StringFlag{Name: "filter", Usage: "only these packets, `MATCHES` as 'dst 10.0.0.5 dport 5001' (src, dst, proto, sport, dport, port), as they stand in the packet, coming in, too", Category: deviceCategory},
 		&cli.BoolFlag{Name: "keep-offloads", Usage: "leave TSO, GSO and GRO on: netem then decides on whole trains of packets", Category: deviceCategory},
 	}
 	for _, i := range impairments {
