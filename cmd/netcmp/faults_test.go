@@ -1,9 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"netcmp/result"
 )
 
 // A path that is cut for a second holds a run up and no more; one that is cut for longer
@@ -160,33 +166,188 @@ func TestPacketSizes(t *testing.T) {
 	})
 }
 
+// A wall clock that somebody sets by an hour in the middle of a run changes no figure: in
+// the lab, to a server, over what has certificates and tickets. Only what the packets
+// tell, which they tell by that clock, is left out, and the report says so.
+func TestClockStepped(t *testing.T) {
+	if os.Getenv("NETCMP_SET_CLOCK") == "" {
+		t.Skip("it sets the machine's clock: make test-vm")
+	}
+	step := func(by time.Duration) {
+		now := unix.NsecToTimespec(time.Now().Add(by).UnixNano())
+		if err := unix.ClockSettime(unix.CLOCK_REALTIME, &now); err != nil {
+			t.Error(err)
+		}
+	}
+	addr, fingerprint := serving(t, "--open")
+	connect := "--connect " + addr + " --fingerprint " + fingerprint
+	const delay = 20 * time.Millisecond
+	for _, by := range []time.Duration{time.Hour, -time.Hour} {
+		for _, x := range []struct {
+			args  string
+			least time.Duration // of the delay
+		}{
+			{"--proto udp --clock estimate " + connect, 0},
+			{"--proto tls " + connect, 0},
+			{"--proto quic --resume " + connect, 0},
+			{"--proto tcp --engine emulator --delay 20ms", delay},
+		} {
+			stepped := make(chan struct{})
+			time.AfterFunc(1200*time.Millisecond, func() { defer close(stepped); step(by) })
+			begun := time.Now()
+			code, out, errs := netcmp(t.Context(), append(strings.Fields("run --count 100 --rate-messages 50 --json"), strings.Fields(x.args)...)...)
+			<-stepped
+			took := time.Since(begun)
+			var d result.Document
+			if err := json.Unmarshal([]byte(out), &d); code != exitDone || err != nil {
+				t.Errorf("%s: exit code %d, %v, %s", x.args, code, err, errs)
+				continue
+			}
+			if low, high := time.Duration(*d.Delay.MinNS), time.Duration(*d.Delay.MaxNS); low < x.least || high > x.least+2*time.Second || *d.Delivery.Delivered != 100 || took > time.Minute {
+				t.Errorf("%s by %v: %d delivered, within %v to %v, in %v", x.args, by, *d.Delivery.Delivered, low, high, took)
+			}
+			if told := strings.Contains(strings.Join(d.Warnings, "\n"), "clock was set"); d.Link != nil && (!told || d.Anatomy != nil) {
+				t.Errorf("%s: anatomy %v, %q", x.args, d.Anatomy, d.Warnings)
+			}
+		}
+	}
+}
+
+// serve starts a server as a process of its own, which ends with the test; told is what it
+// says.
+func serve(t *testing.T, flags string) (server *exec.Cmd, addr, fingerprint string, told *lockedBuffer) {
+	t.Helper()
+	server = exec.CommandContext(t.Context(), "sh", "-c", "exec netcmp serve --open --log-level info "+flags) //nolint:gosec // the test's own
+	server.Env = append(os.Environ(), "PATH="+install(t))
+	told = new(lockedBuffer)
+	server.Stderr = told
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = server.Wait() }()
+	t.Cleanup(func() { _ = server.Process.Kill(); <-ended })
+	for {
+		if line, ok := strings.CutSuffix(told.String(), "\n"); ok {
+			_, rest, _ := strings.Cut(line, "--connect ")
+			if words := strings.Fields(rest); len(words) >= 3 {
+				return server, words[0], words[2], told
+			}
+			t.Fatal(line)
+		}
+		select {
+		case <-ended:
+			t.Fatal(told.String())
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// A server that is asked to end lets a session come to its end, and opens no other; asked
+// once more, it ends at once.
+func TestServerStops(t *testing.T) {
+	session := func(addr, fingerprint string) (ended chan int) {
+		ended = make(chan int, 1)
+		go func() {
+			code, _, _ := netcmp(t.Context(), "run", "--proto", "tcp", "--connect", addr, "--fingerprint", fingerprint, "--duration", "2s", "--rate-messages", "100", "--quiet")
+			ended <- code
+		}()
+		return ended
+	}
+	says := func(told *lockedBuffer, words string) {
+		t.Helper()
+		for begun := time.Now(); !strings.Contains(told.String(), words); time.Sleep(time.Millisecond) {
+			if time.Since(begun) > 20*time.Second {
+				t.Fatalf("it has not said %q but %q", words, told)
+			}
+		}
+	}
+	for _, signals := range []int{1, 2} {
+		server, addr, fingerprint, told := serve(t, "--listen 127.0.0.1:0")
+		ended := session(addr, fingerprint)
+		says(told, "session started")
+		_ = server.Process.Signal(syscall.SIGTERM)
+		says(told, "stopping")
+		want := exitDone
+		if signals == 1 {
+			code, _, errs := netcmp(t.Context(), "run", "--proto", "udp", "--connect", addr, "--fingerprint", fingerprint, "--count", "1")
+			if code != exitFailed || !strings.Contains(errs, "stopping") {
+				t.Errorf("another session: exit code %d, %q", code, errs)
+			}
+		} else {
+			want = exitFailed
+			_ = server.Process.Signal(syscall.SIGTERM)
+		}
+		if code := <-ended; code != want {
+			t.Errorf("%d signals: the session has ended with %d", signals, code)
+		}
+	}
+}
+
+// Ten thousand connections that say nothing are held, a client beside them is served as
+// ever, and they are sent away in time.
+func TestIdleConnections(t *testing.T) {
+	needs(t)
+	const silent, most = 10_000, 20 << 10 // bytes of memory each
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Max < silent+500 {
+		t.Skipf("%d files are all that this process may have, %v", limit.Max, err)
+	}
+	beginning <- struct{}{} // the others wait until the connections are there
+	server, addr, fingerprint, _ := serve(t, "--listen 127.0.0.1:0 --client-limit 0")
+	state := func() (files int, resident int) {
+		all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", server.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", server.Process.Pid))
+		var size int
+		if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
+			t.Fatal(err)
+		}
+		return len(all), resident * os.Getpagesize()
+	}
+	files, resident := state()
+	begun := time.Now()
+	held := make([]net.Conn, silent)
+	for i := range held {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		defer c.Close()
+		held[i] = c
+	}
+	code, _, errs := netcmp(t.Context(), "run", "--proto", "udp", "--connect", addr, "--fingerprint", fingerprint, "--count", "100", "--quiet", "--expect", "delivery.ratio>=1")
+	if code != exitDone {
+		t.Errorf("exit code %d, %s", code, errs)
+	}
+	many, memory := state()
+	<-beginning
+	t.Logf("%d files and %d bytes each, after %v", many-files, (memory-resident)/silent, time.Since(begun))
+	if many < files+silent || memory-resident > silent*most {
+		t.Errorf("%d files and %d bytes, without them %d and %d", many, memory, files, resident)
+	}
+	for i, c := range held {
+		_ = c.SetReadDeadline(begun.Add(time.Minute))
+		if n, err := c.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("connection %d: %d bytes, %v", i, n, err)
+		}
+	}
+	for now, _ := state(); now > files+4; now, _ = state() {
+		if time.Since(begun) > time.Minute {
+			t.Fatalf("%d files are left, of %d", now, many)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // A server that is killed in the middle of a run ends it at once, with what was
 // measured; the next one at its place serves.
 func TestServerKilled(t *testing.T) {
-	path := install(t)
 	dir := t.TempDir()
-	identity := filepath.Join(dir, "identity.pem")
-	start := func(listen string) (cmd *exec.Cmd, addr, fingerprint string) {
-		cmd = exec.CommandContext(t.Context(), "sh", "-c", "exec netcmp serve --open --identity "+identity+" --log-level disabled --listen "+listen) //nolint:gosec // the test's own
-		cmd.Env = append(os.Environ(), "PATH="+path)
-		var told lockedBuffer
-		cmd.Stderr = &told
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-		for {
-			if _, rest, ok := strings.Cut(told.String(), "--connect "); ok && strings.HasSuffix(rest, "\n") {
-				words := strings.Fields(rest)
-				return cmd, words[0], words[2]
-			}
-			if !bytes.Contains([]byte(told.String()), []byte("serving")) && cmd.ProcessState != nil {
-				t.Fatal(told.String())
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}
-	server, addr, fingerprint := start("127.0.0.1:0")
+	identity := " --identity " + filepath.Join(dir, "identity.pem")
+	server, addr, fingerprint, _ := serve(t, "--listen 127.0.0.1:0"+identity)
 	out := filepath.Join(dir, "out.jsonl")
 	killed := make(chan struct{})
 	time.AfterFunc(1500*time.Millisecond, func() {
@@ -203,7 +364,7 @@ func TestServerKilled(t *testing.T) {
 	if err != nil || len(saved.Documents) != 1 || *saved.Documents[0].Delivery.Delivered == 0 {
 		t.Errorf("%d documents, %v", len(saved.Documents), err)
 	}
-	_, addr, _ = start(addr)
+	_, addr, _, _ = serve(t, "--listen "+addr+identity)
 	code, _, errs = netcmp(t.Context(), "run", "--proto", "udp", "--connect", addr, "--fingerprint", fingerprint, "--count", "20", "--quiet")
 	if code != exitDone {
 		t.Errorf("exit code %d, %q", code, errs)

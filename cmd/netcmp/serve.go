@@ -198,6 +198,7 @@ func (p *program) serve(c *cli.Context) error {
 	stop := context.AfterFunc(c.Context, func() {
 		defer close(ended)
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+		log.Info().Stringer("grace", c.Duration("grace")).Msg("stopping: sessions that go on may end; once more, and they are cut")
 		ctx, cancel := context.WithTimeout(context.Background(), c.Duration("grace"))
 		defer cancel()
 		s.Drain(ctx)

@@ -10,7 +10,7 @@ table=(
 	"root ./lab ."
 	"root ./experiment Kernel|Trains"
 	"root ./netem/scripts ."
-	"root ./cmd/netcmp ^TestImpair$"
+	"root ./cmd/netcmp ^(TestImpair|TestClockStepped)$"
 	"user ./lab ."
 	"user ./experiment Kernel"
 )
@@ -24,7 +24,7 @@ go build -o "$work/tests/netcmp" ./cmd/netcmp
 guest() {
 	local who=$1 line package pattern name
 	# shellcheck disable=SC2016 # for the guest
-	echo 'export PATH=$PWD/tests:$PATH failed=0'
+	echo 'export PATH=$PWD/tests:$PATH NETCMP_SET_CLOCK=1 failed=0'
 	echo 'netcmp doctor || failed=1'
 	for line in "${table[@]}"; do
 		read -r for_whom package pattern <<<"$line"
