@@ -139,7 +139,9 @@ func (r *run) do(ctx context.Context, t transport.Transport) (*Outcome, error) {
 
 	var base Outcome
 	base.tell(clocks)
-	base.Notes = r.session.Notes
+	for _, note := range r.session.Notes {
+		base.Notes = append(base.Notes, words(note))
+	}
 	e, err := r.begin(ctx, watching, t, clocks, base)
 	if err != nil {
 		if ctx.Err() == nil && watching.Err() != nil {
@@ -361,6 +363,7 @@ func (r *run) finish(ctx, watching context.Context, e *end) *Outcome {
 	}
 	var theirs *EndReport
 	err := r.control.call(waiting, "POST", r.path("finish"), finishOrder{Sent: mine, Failed: failed}, &theirs)
+	theirs.tidy()
 	if err == nil && theirs != nil && theirs.Sent != nil {
 		gaveUp, waited = e.drain(theirs.Sent.Sent, waiting.Done())
 	}
@@ -447,15 +450,18 @@ func (r *run) follow(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
-	lines := json.NewDecoder(resp.Body)
+	body := &io.LimitedReader{R: resp.Body}
+	lines := json.NewDecoder(body)
 	for {
+		body.N = maxAnswer // of a line
 		var line watchLine
 		if err := lines.Decode(&line); err != nil {
 			return err
 		}
+		line.Report.tidy()
 		r.tell(line)
 		if line.Ended != "" {
-			return sessionEnded(line.Ended)
+			return sessionEnded(words(line.Ended))
 		}
 	}
 }

@@ -132,6 +132,7 @@ func (c *control) open(ctx context.Context, method, path string, in any) (*http.
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&f); err != nil || f.Error == "" {
 		f.Error = "the server answered " + resp.Status
 	}
+	f.Error = words(f.Error)
 	switch {
 	case f.Usage:
 		return nil, &refusal{fmt.Sprintf("%s (%v)", f.Error, ErrUsage), ErrUsage}
