@@ -152,7 +152,7 @@ const (
 func (r *ring) drain(see func(*sight)) {
 	for {
 		block := r.memory[r.at*r.size : (r.at+1)*r.size]
-		status := (*uint32)(unsafe.Pointer(&block[blockStatus])) //nolint:gosec // the kernel's layout
+		status := (*uint32)(unsafe.Pointer(&block[blockStatus]))
 		if atomic.LoadUint32(status)&unix.TP_STATUS_USER == 0 {
 			return
 		}

@@ -36,7 +36,7 @@ func (d *Document) HTML(w io.Writer) error {
 		if err := s.SVG(&b); err != nil {
 			return err
 		}
-		x.Drawing = template.HTML(b.String())
+		x.Drawing = template.HTML(b.String()) //nolint:gosec // drawn by capture, which escapes words
 		for _, state := range s.States {
 			x.States = append(x.States, pageState{state.at(s.Ladder.From()), state.socket(), state.State, strings.Join(state.With, ", ")})
 		}

@@ -141,7 +141,7 @@ func TestBrokenRequests(t *testing.T) {
 	r := newRemote(t, ServerConfig{Token: "sesame", Sessions: 64})
 	r.server.watchPatience = 200 * time.Millisecond
 	client := &http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 4, ForceAttemptHTTP2: true, //nolint:gosec // it is our own
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 4, ForceAttemptHTTP2: true,
 	}, Timeout: time.Second}
 	defer client.CloseIdleConnections()
 	goroutines := runtime.NumGoroutine()

@@ -20,7 +20,7 @@ type tracer func(ctx context.Context, client bool, id quicgo.ConnectionID) qlogw
 // qlogTo gives a tracer that writes a file for each connection into dir, named
 // as qvis wants them. The host waits for the files to be whole.
 func (h *host) qlogTo(dir string) (tracer, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // what the user has asked for, under his umask
 		return nil, fmt.Errorf("qlog: %w", err)
 	}
 	return func(_ context.Context, client bool, id quicgo.ConnectionID) qlogwriter.Trace {

@@ -72,7 +72,7 @@ func anatomyChart(x *result.Comparison) chartData {
 	for _, p := range delayParts {
 		c := &canvas{x: scale{low: 0, high: 1, from: 0, to: 20}}
 		p.draw(c, 0, 1, 0, "inked", "ink")
-		d.Legend = append(d.Legend, legendItem{p.words, template.HTML(`<svg viewBox="0 0 20 10" width="20" height="10" aria-hidden="true">` + c.b.String() + `</svg>`)})
+		d.Legend = append(d.Legend, legendItem{p.words, template.HTML(`<svg viewBox="0 0 20 10" width="20" height="10" aria-hidden="true">` + c.b.String() + `</svg>`)}) //nolint:gosec // a drawing of our own
 		d.Columns = append(d.Columns, p.name)
 	}
 	d.Columns = append(d.Columns, "together")

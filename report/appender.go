@@ -37,7 +37,7 @@ type outFile interface {
 // that a path that cannot be written to is known before the run and not after
 // it. Close it.
 func OpenAppender(path string) (*Appender, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644) //nolint:gosec // results are for others to read, under the user's umask
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (a *Appender) Close() error {
 // lastLine is what is behind the last newline of a file of that size, and where
 // it begins. A file that may be written and not read is taken to be well.
 func lastLine(path string, size int64) (begin int64, text []byte) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the file that the user names
 	if err != nil {
 		return size, nil
 	}

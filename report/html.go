@@ -92,7 +92,7 @@ func HTML(w io.Writer, x *result.Comparison) error {
 	script := "/*!\n" + uplotLicence + "\n*/\n" + uplotScript + "\n" + pageScript
 	p := pageData{
 		Title: title(x), Command: x.Plan.Command,
-		Style: template.CSS(style), Script: template.JS(script),
+		Style: template.CSS(style), Script: template.JS(script), //nolint:gosec // our own files
 		Policy:  "default-src 'none'; style-src '" + hashOf(style) + "'; script-src '" + hashOf(script) + "'",
 		Verdict: x.Verdict, Warnings: x.Warnings, Arms: x.Plan.Arms,
 		Charts: some(stairsChart(x), anatomyChart(x), usableChart(x), laterChart(x), overTimeChart(x)),
@@ -118,7 +118,7 @@ func HTML(w io.Writer, x *result.Comparison) error {
 	if err != nil {
 		return fmt.Errorf("report: page: %w", err)
 	}
-	p.Data = template.JS(data)
+	p.Data = template.JS(data) //nolint:gosec // JSON, in which Go escapes what would end a script
 	if err := pageTemplate.Execute(w, p); err != nil {
 		return fmt.Errorf("report: page: %w", err)
 	}
@@ -214,5 +214,5 @@ func colour(x *result.Comparison, arm string) int {
 
 // sample shows in a legend what a line looks like.
 func sample(classes ...string) template.HTML {
-	return template.HTML(`<svg viewBox="0 0 20 10" width="20" height="10" aria-hidden="true">` + shape("path", classes...) + ` d="M0 5h20"/></svg>`)
+	return template.HTML(`<svg viewBox="0 0 20 10" width="20" height="10" aria-hidden="true">` + shape("path", classes...) + ` d="M0 5h20"/></svg>`) //nolint:gosec // a drawing of our own
 }

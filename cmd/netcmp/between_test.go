@@ -49,7 +49,7 @@ func attempt(t *testing.T, lab, server, script string, args ...string) error {
 		server += " --identity " + identity + " --log-level warn"
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", append([]string{"-c",
-		`netcmp lab exec ` + lab + ` -- sh "$@"`, server, "testdata/" + script}, args...)...) //nolint:gosec // the test's own
+		`netcmp lab exec ` + lab + ` -- sh "$@"`, server, "testdata/" + script}, args...)...)
 	cmd.Env = append(os.Environ(), "PATH="+path, "NETCMP_TOKEN=sesame", "NETCMP_IDENTITY="+identity, "NETCMP_FINGERPRINT="+strings.TrimSpace(fingerprint))
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

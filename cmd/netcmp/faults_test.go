@@ -217,7 +217,7 @@ func TestClockStepped(t *testing.T) {
 // says.
 func serve(t *testing.T, flags string) (server *exec.Cmd, addr, fingerprint string, told *lockedBuffer) {
 	t.Helper()
-	server = exec.CommandContext(t.Context(), "sh", "-c", "exec netcmp serve --open --log-level info "+flags) //nolint:gosec // the test's own
+	server = exec.CommandContext(t.Context(), "sh", "-c", "exec netcmp serve --open --log-level info "+flags)
 	server.Env = append(os.Environ(), "PATH="+install(t))
 	told = new(lockedBuffer)
 	server.Stderr = told

@@ -28,7 +28,7 @@ func install(t *testing.T) (path string) {
 	}
 	dir := t.TempDir()
 	script := "#!/bin/sh\nNETCMP_LAB_ROLE=netcmp exec '" + self + "' \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(dir, "netcmp"), []byte(script), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "netcmp"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return dir + string(os.PathListSeparator) + os.Getenv("PATH")
@@ -56,7 +56,7 @@ func TestReadmeCommands(t *testing.T) {
 					t.Skipf("%s is not installed", program)
 				}
 			}
-			sh := exec.Command("sh", "-c", c[1]) //nolint:gosec // the README's own
+			sh := exec.Command("sh", "-c", c[1])
 			sh.Dir = t.TempDir()
 			sh.Env = append(os.Environ(), "PATH="+path)
 			out, err := sh.CombinedOutput()

@@ -120,7 +120,7 @@ func (d *Device) next() (*tpacket2Header, []byte) {
 	inBlock := blockSize / d.slot
 	from := d.at/inBlock*blockSize + d.at%inBlock*d.slot
 	slot := d.ring[from : from+d.slot : from+d.slot]
-	return (*tpacket2Header)(unsafe.Pointer(&slot[0])), slot //nolint:gosec // the kernel's layout
+	return (*tpacket2Header)(unsafe.Pointer(&slot[0])), slot
 }
 
 // ready says whether a frame waits in the ring. It makes no system call.
@@ -180,7 +180,7 @@ func (d *Device) send(head, payload []byte) error {
 	d.message.Iov = &d.vectors[0]
 	d.message.SetIovlen(n)
 	for {
-		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(d.fd), uintptr(unsafe.Pointer(&d.message)), 0) //nolint:gosec // sendmsg(2)
+		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(d.fd), uintptr(unsafe.Pointer(&d.message)), 0)
 		switch errno {
 		case 0:
 			return nil

@@ -76,8 +76,8 @@ func ethtool(fd int, name string, value *[2]uint32) error {
 		_    [16]byte // the rest of struct ifreq's union
 	}
 	copy(request.name[:unix.IFNAMSIZ-1], name)
-	request.data = unsafe.Pointer(value)                                                                          //nolint:gosec // the kernel's layout
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))) //nolint:gosec // ioctl(2)
+	request.data = unsafe.Pointer(value)
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
 	if errno != 0 {
 		return errno
 	}

@@ -52,7 +52,7 @@ func openStore() (s store, err error) {
 	}
 	tried = append(tried, filepath.Join(os.TempDir(), fmt.Sprintf("netcmp-%d", os.Getuid())))
 	for _, d := range tried {
-		if err = os.MkdirAll(d, 0o700); err != nil {
+		if err = os.MkdirAll(d, 0o700); err != nil { //nolint:gosec // root's own
 			continue
 		}
 		if err = unix.Access(d, unix.W_OK); err == nil {
