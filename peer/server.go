@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netcmp/clock"
+	"netcmp/netem"
 	"netcmp/netem/tc"
 	"netcmp/transport"
 )
@@ -52,8 +53,9 @@ type ServerConfig struct {
 
 // Limits are the most that a session may ask for, and move. A zero field is no limit.
 type Limits struct {
-	Messages int64 // each way
-	Bytes    int64 // of messages, each way
+	Messages int64      // each way
+	Bytes    int64      // of messages, each way
+	Rate     netem.Rate // of messages, each way
 	Duration time.Duration
 }
 

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/rs/zerolog"
@@ -131,7 +132,8 @@ func (p *program) code(err error) int {
 	if err == nil {
 		return exitDone
 	}
-	if text := err.Error(); text != "" {
+	// Of which kind it is, the exit code says.
+	if text := strings.TrimSuffix(err.Error(), " ("+experiment.ErrUsage.Error()+")"); text != "" {
 		fmt.Fprintln(p.stderr, "netcmp:", text)
 	}
 	var e exitError

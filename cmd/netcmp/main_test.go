@@ -370,7 +370,7 @@ func TestServeAndConnect(t *testing.T) {
 
 // Who is not let in is told why, and so is who meets somebody else.
 func TestConnectRefused(t *testing.T) {
-	addr, fingerprint := serving(t, "--token", "sesame", "--max-messages", "1000", "--max-duration", "10s", "--max-bytes", "100000")
+	addr, fingerprint := serving(t, "--token", "sesame", "--max-messages", "1000", "--max-duration", "10s", "--max-bytes", "100000", "--max-rate", "400kbit")
 	other := "sha256:" + strings.Repeat("A", 43)
 	for _, x := range []struct {
 		args string
@@ -384,7 +384,9 @@ func TestConnectRefused(t *testing.T) {
 		{"--token sesame --fingerprint sha256:short", exitUsage, []string{"43 letters"}},
 		{"--token sesame --fingerprint " + fingerprint + " --count 1001", exitUsage, []string{"1000", "--max-messages"}},
 		{"--token sesame --fingerprint " + fingerprint + " --duration 11s --count 5 --rate-messages 0.1", exitUsage, []string{"10s", "--max-duration"}},
-		{"--token sesame --fingerprint " + fingerprint + " --size 1000 --count 101", exitUsage, []string{"100000", "--max-bytes"}},
+		{"--token sesame --fingerprint " + fingerprint + " --size 100 --count 1000 --rate-messages 501", exitUsage, []string{"400800bit", "400kbit", "--max-rate"}},
+		{"--token sesame --fingerprint " + fingerprint + " --size 100 --saturate --count 500", exitUsage, []string{"400kbit", "--max-rate"}},
+		{"--token sesame --fingerprint " + fingerprint + " --size 1000 --count 101 --rate-messages 50", exitUsage, []string{"100000", "--max-bytes"}},
 	} {
 		code, _, errs := netcmp(t.Context(), append(strings.Fields("run --proto udp --connect "+addr), strings.Fields(x.args)...)...)
 		if code != x.code || strings.Count(errs, "\n") != 1 {

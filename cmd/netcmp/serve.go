@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"netcmp/experiment"
+	"netcmp/netem"
 	"netcmp/netem/tc"
 	"netcmp/peer"
 	"netcmp/transport/secure"
@@ -46,6 +47,7 @@ func (p *program) serveCommand() *cli.Command {
 			&cli.DurationFlag{Name: "idle-timeout", Value: 2 * time.Minute, Usage: "close a connection that has asked for nothing for so long, and a session of which no message has moved; 0 is never", Category: limitCategory},
 			&cli.DurationFlag{Name: "max-duration", Value: time.Hour, Usage: "of a session; 0 is any", Category: limitCategory},
 			&cli.Int64Flag{Name: "max-messages", Usage: "of a session, each way; 0 is any number", Category: limitCategory},
+			&cli.StringFlag{Name: "max-rate", Usage: "of a session's messages, each way, `RATE` as 100mbit; sessions then may not saturate (any)", Category: limitCategory},
 			&cli.Int64Flag{Name: "max-bytes", Usage: "of a session's messages, each way; 0 is any number", Category: limitCategory},
 			&cli.DurationFlag{Name: "grace", Value: 30 * time.Second, Usage: "how long a server that is asked to end lets its sessions go on"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "trace, debug, info, warn, error or disabled"},
@@ -153,9 +155,15 @@ func serveFrom(c *cli.Context) (s peer.ServerConfig, addr netip.AddrPort, err er
 	if n := c.Int("sessions"); n < 1 {
 		return s, addr, usagef("--sessions %d: at least 1", n)
 	}
+	var rate netem.Rate // any
+	if c.IsSet("max-rate") {
+		if rate, err = netem.ParseRate(c.String("max-rate")); err != nil {
+			return s, addr, usagef("--max-rate: %w", err)
+		}
+	}
 	s.Transports, s.Addr = experiment.Transports(), addr.Addr()
 	s.Sessions, s.ClientLimit, s.IdleTimeout = c.Int("sessions"), c.Int("client-limit"), c.Duration("idle-timeout")
-	s.Limits = peer.Limits{Messages: c.Int64("max-messages"), Bytes: c.Int64("max-bytes"), Duration: c.Duration("max-duration")}
+	s.Limits = peer.Limits{Messages: c.Int64("max-messages"), Bytes: c.Int64("max-bytes"), Rate: rate, Duration: c.Duration("max-duration")}
 	return s, addr, nil
 }
 
