@@ -361,6 +361,9 @@ func TestServeAndConnect(t *testing.T) {
 			if jsonErr := json.Unmarshal([]byte(out), &d); code != 0 || jsonErr != nil {
 				t.Fatalf("%s %v: exit code %d, %v, %s", proto, more, code, jsonErr, err)
 			}
+			if again := d.Plan.Command; !strings.Contains(again, fingerprint) || strings.Contains(again, "sesame") {
+				t.Errorf("to do it again: %s", again)
+			}
 			if *d.Delivery.Delivered != 100 || d.Link != nil || d.Engine != "remote" {
 				t.Errorf("%s %v: delivered %d, link %v, engine %s", proto, more, *d.Delivery.Delivered, d.Link, d.Engine)
 			}

@@ -28,7 +28,7 @@ const (
 )
 
 // outputFlags do not change what is measured.
-var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "token-file", "fingerprint", "expect", "records", "html", "pcap", "qlog", "keylog", "profile-cpu", "profile-mem"}
+var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect", "records", "html", "pcap", "qlog", "keylog", "profile-cpu", "profile-mem"}
 
 // experimentFlags are those of run that are not the path's.
 func experimentFlags() []cli.Flag {

@@ -117,6 +117,9 @@ func serverPathFrom(device string) (peer.ServerPath, error) {
 	if _, err := tc.Show(device); err != nil {
 		return peer.ServerPath{}, usagef("--allow-netem: %w", err)
 	}
+	if err := tc.Privileged(); err != nil {
+		return peer.ServerPath{}, fmt.Errorf("--allow-netem: %w", err)
+	}
 	return peer.ServerPath{Device: device, Guard: guard}, nil
 }
 

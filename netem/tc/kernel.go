@@ -23,6 +23,20 @@ var ErrNoNetem = errors.New("this kernel has no sch_netem (Specified qdisc kind 
 // ErrPrivilege says that queueing disciplines may not be changed.
 var ErrPrivilege = errors.New("queueing disciplines may not be changed here: it takes root (CAP_NET_ADMIN)")
 
+// Privileged says whether this process may change queueing disciplines: ErrPrivilege if
+// it lacks CAP_NET_ADMIN (capabilities(7)).
+func Privileged() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData // 64 capabilities, and thus two
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("capget: %w", err)
+	}
+	if data[0].Effective&(1<<unix.CAP_NET_ADMIN) == 0 {
+		return ErrPrivilege
+	}
+	return nil
+}
+
 // ErrNotNetem says that the root of an interface is no netem.
 var ErrNotNetem = errors.New("the interface has no netem")
 
