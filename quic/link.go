@@ -135,7 +135,7 @@ func (l *link) shut(wake func(), rest func() error) (err error) {
 		l.receiving.Lock()
 		l.receiving.Unlock() //nolint:staticcheck // likewise
 		err = rest()
-		_ = l.session.CloseWithError(farewell, "")
+		l.part()
 		l.shaking.Wait()
 
 		l.counting.Lock()
@@ -145,6 +145,20 @@ func (l *link) shut(wake func(), rest func() error) (err error) {
 		err = errors.Join(err, l.host.release())
 	})
 	return err
+}
+
+// part ends the connection in order. Before the handshake is done the peer would not be
+// told that it was: in its packets an application's code may not stand (RFC 9000
+// §10.2.3). It comes to its end with what is under way, or not at all.
+func (l *link) part() {
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	select {
+	case <-l.session.HandshakeComplete():
+	case <-l.session.Context().Done():
+	case <-timer.C:
+	}
+	_ = l.session.CloseWithError(farewell, "")
 }
 
 // await waits until the peer has ended the connection, as it does when it has

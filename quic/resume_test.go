@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"netcmp/message"
 	"netcmp/quic"
@@ -76,6 +77,10 @@ func TestTracesOfTwo(t *testing.T) {
 			}
 			if _, err := server.Receive(make([]transport.Message, 1)); err != nil {
 				t.Fatal(err)
+			}
+			// What promises to deliver waits for the handshake itself.
+			for !tr.Properties().Reliable && client.Stats().Secured == 0 {
+				time.Sleep(time.Millisecond)
 			}
 			for _, c := range []transport.Conn{client, server} {
 				if err := c.Close(); err != nil {

@@ -36,7 +36,7 @@ func (c *streamConn) run() {
 		return
 	}
 	if c.in.run(c.ended, in) {
-		_ = c.session.CloseWithError(farewell, "")
+		c.part()
 	}
 }
 

@@ -94,7 +94,7 @@ func (c *streamsConn) tally(count func()) {
 	all := c.parted && c.arrived >= c.promised
 	c.mu.Unlock()
 	if all {
-		_ = c.session.CloseWithError(farewell, "")
+		c.part()
 	}
 }
 
