@@ -258,6 +258,7 @@ func TestSoak(t *testing.T) {
 				t.Logf("%s: %v, %+v", spec.Proto, err, out)
 			}
 			rest.RUnlock()
+			time.Sleep(time.Duration(draws.Int64N(int64(time.Second)))) // as people do; it leaves the machine to others
 		}
 	}
 	for i := range clients {
