@@ -40,6 +40,16 @@ type fate struct {
 // errHeld makes a Send wait until the connection is closed.
 var errHeld = errors.New("held")
 
+// heldFrom takes the messages before the n-th, and none from it on.
+func heldFrom(n uint64) func(message.Header) error {
+	return func(h message.Header) error {
+		if h.Number >= n {
+			return errHeld
+		}
+		return nil
+	}
+}
+
 func datagrams() *fake { return &fake{properties: transport.Properties{MaxMessage: 1 << 16}} }
 
 func stream() *fake {

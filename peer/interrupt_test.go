@@ -106,12 +106,7 @@ func TestInterruptHeldUp(t *testing.T) {
 		for _, d := range []Direction{Up, Down, Both} {
 			t.Run(name+"/"+string(d), func(t *testing.T) {
 				if name == "send" {
-					f.taking = func(h message.Header) error {
-						if h.Number >= 20 {
-							return errHeld
-						}
-						return nil
-					}
+					f.taking = heldFrom(20)
 				} else {
 					f.fate = func(h message.Header) fate { return fate{lost: h.Number >= 20} }
 				}
@@ -193,12 +188,7 @@ func TestServerGoes(t *testing.T) {
 // A server that goes while this end is held up in a Send.
 func TestServerGoesHeldUp(t *testing.T) {
 	f := stream()
-	f.taking = func(h message.Header) error {
-		if h.Number >= 20 {
-			return errHeld
-		}
-		return nil
-	}
+	f.taking = heldFrom(20)
 	r := newRig(t, f)
 	out := r.must(t.Context(), Spec{Proto: "fake", Plan: long()}, func(p Progress) {
 		if p.Delivered == 20 {
@@ -217,12 +207,7 @@ func TestHeldUpForGood(t *testing.T) {
 	const patience = 200 * time.Millisecond
 	for _, d := range []Direction{Up, Down} {
 		f := stream()
-		f.taking = func(h message.Header) error {
-			if h.Number >= 20 {
-				return errHeld
-			}
-			return nil
-		}
+		f.taking = heldFrom(20)
 		r := newRig(t, f)
 		spec := Spec{Proto: "fake", Direction: d, Plan: workload.Plan{Count: 100, Rate: 200}, Patience: patience}
 		begun := time.Now()

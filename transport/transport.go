@@ -53,9 +53,9 @@ type Config struct {
 	Resumable bool
 	Sessions  tls.ClientSessionCache
 	Traces    Traces
-	// From is the one address that a listener shakes hands with where that is done by
-	// datagrams, and so could be more than has come; the zero value is any. Which
-	// connection is taken, Accept says.
+	// From is the one address that a listener shakes hands with, if it does so by
+	// datagrams: whoever sends one under a false address could have more sent there than
+	// he has sent himself. The zero value is any. Which connection is taken, Accept says.
 	From    netip.Addr
 	Session uint64 // the session that messages carry; a datagram of another one is not ours. 0: any is
 }
