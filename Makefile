@@ -32,6 +32,7 @@ test: ## run all tests
 
 .PHONY: race
 race: ## run the tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) build -race ./...
 	CGO_ENABLED=1 $(GO) test -p 1 -race -short ./...
 
 .PHONY: lint

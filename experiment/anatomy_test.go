@@ -16,6 +16,9 @@ import (
 // is read L0 after it was due: L0 − jT − OWD. Nothing else is held back, and the
 // parts add up to each message's delay.
 func TestAnatomyOfOneLoss(t *testing.T) {
+	if testing.Short() {
+		t.Skip("figures, which the first run has held")
+	}
 	const tolerance = 5 * time.Millisecond
 	const owd = 25 * time.Millisecond
 	for _, step := range []time.Duration{20 * time.Millisecond, 10 * time.Millisecond} {

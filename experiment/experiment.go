@@ -157,11 +157,14 @@ func Run(ctx context.Context, c Config) (*result.Document, error) {
 	}
 	c.Spec.Quiet = quiet(c)
 	// The lab outlives an interrupt: what is in flight is waited for.
+	var held *netem.Path
+	if c.Spec.Resume {
+		held = &netem.Path{} // over which it gets its ticket
+	}
 	l, err := lab.Start(context.WithoutCancel(ctx), lab.Config{
 		Path: c.Path, Seed: c.Seed, Fate: c.Fate, Changes: c.Changes,
 		Engine: lab.Engine(c.Engine), Exact: c.SeedGiven,
-		// What is got a ticket by crosses a clean path, and this one begins after it.
-		Held: c.Spec.Resume,
+		Held: held,
 	})
 	if err != nil {
 		return nil, err

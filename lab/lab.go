@@ -84,8 +84,9 @@ type Config struct {
 	// where it also takes the seed.
 	Engine Engine
 	Exact  bool
-	// Held leaves the path clean, and uncounted, until Begin.
-	Held bool
+	// Held is what the path is, uncounted, until Begin; with nil it begins at once. The
+	// kernel's can only be held clean.
+	Held *netem.Path
 }
 
 // Lab is two hosts and a path. Its methods may be called from any goroutine.

@@ -186,22 +186,30 @@ func (p *pathProcess) build(b *buildRequest, a *answer) error {
 		}
 	}
 	if a.Engine == Kernel {
-		return p.route(index, c, b.Held)
+		return p.route(index, c, b.Held != nil)
 	}
-	return p.emulate(index, c, b.Held)
+	if b.Held == nil {
+		return p.emulate(index, c, nil)
+	}
+	held := emulator.Config{Seed: b.Seed}
+	if held.Path, err = b.Held.parse(); err != nil {
+		return err
+	}
+	return p.emulate(index, c, &held)
 }
 
-// emulate makes a path in user space; held, it is clean until it is to begin.
-func (p *pathProcess) emulate(index [2]int, c emulator.Config, held bool) error {
+// emulate makes a path in user space; unless held is nil, it is that until it is to
+// begin.
+func (p *pathProcess) emulate(index [2]int, c emulator.Config, held *emulator.Config) error {
 	first := c
-	if held {
-		first = emulator.Config{}
+	if held != nil {
+		first = *held
 	}
 	e, err := newEmulator(index, first)
 	if err != nil {
 		return err
 	}
-	if held {
+	if held != nil {
 		p.held = func() error { return e.Renew(context.Background(), c) }
 	}
 	p.run(e)
@@ -242,15 +250,19 @@ func (p *pathProcess) run(x path) {
 // choose is the engine that makes the path, and whether the seed reaches its
 // draws.
 func choose(b *buildRequest, c emulator.Config) (e Engine, seeded bool, err error) {
+	can := kernelCan(c)
+	if b.Held != nil && *b.Held != (pathWords{}) {
+		can = errors.New("only the emulator can hold a path that is not clean")
+	}
 	switch b.Engine {
 	case Kernel:
 		seeded, err = kernelNetem()
 		if err == nil {
-			err = kernelCan(c)
+			err = can
 		}
 		return Kernel, seeded, err
 	case Auto:
-		if kernelCan(c) != nil {
+		if can != nil {
 			break
 		}
 		if seeded, err = kernelNetem(); err == nil && (seeded || !b.Exact) {

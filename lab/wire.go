@@ -42,7 +42,7 @@ type buildRequest struct {
 	Changes []changeWords `json:",omitempty"`
 	Engine  Engine        `json:",omitempty"`
 	Exact   bool          `json:",omitempty"`
-	Held    bool          `json:",omitempty"`
+	Held    *pathWords    `json:",omitempty"`
 }
 
 type pathWords struct{ Up, Down string }
@@ -54,7 +54,10 @@ type changeWords struct {
 
 func newBuildRequest(c Config) *buildRequest {
 	words := func(p netem.Path) pathWords { return pathWords{p.Up.String(), p.Down.String()} }
-	b := &buildRequest{Path: words(c.Path), Seed: c.Seed, Fate: c.Fate, Engine: c.Engine, Exact: c.Exact, Held: c.Held}
+	b := &buildRequest{Path: words(c.Path), Seed: c.Seed, Fate: c.Fate, Engine: c.Engine, Exact: c.Exact}
+	if c.Held != nil {
+		b.Held = new(words(*c.Held))
+	}
 	for _, x := range c.Changes {
 		b.Changes = append(b.Changes, changeWords{x.At, words(x.Path)})
 	}
@@ -68,7 +71,7 @@ func (w pathWords) parse() (p netem.Path, err error) {
 	return p, err
 }
 
-// config is the path to be emulated.
+// config is the path to be made.
 func (b *buildRequest) config() (c emulator.Config, err error) {
 	c.Seed, c.Fate = b.Seed, b.Fate
 	if c.Path, err = b.Path.parse(); err != nil {

@@ -18,9 +18,16 @@ func connections(ctx context.Context, d *Document) error {
 			return err
 		}
 	}
+	var bare []time.Duration // without a path: the ends' own work
 	for _, way := range []time.Duration{0, 5 * time.Millisecond, delay} {
-		if err := longOrShort(ctx, d, way); err != nil {
+		all, err := longOrShort(ctx, d, way, bare)
+		if err != nil {
 			return err
+		}
+		if way == 0 {
+			for _, a := range all {
+				bare = append(bare, a.time())
+			}
 		}
 	}
 	for _, scene := range []func(context.Context, *Document) error{atRest, idleTooLong, tooMany} {
@@ -148,8 +155,8 @@ const (
 	// closesLater is how long the server's end of a connection goes on when the
 	// client has hung up: its ACK of the FIN is then its own (TCP_DELACK_MIN, 40 ms).
 	closesLater = 60 * time.Millisecond
-	// thought is how much longer than the path a question and its answer may take, in
-	// either end's program, the keys of a connection included.
+	// thought is how much longer than the path, and the ends' own work, a question and its
+	// answer may take.
 	thought = 5 * time.Millisecond
 )
 
@@ -222,9 +229,8 @@ func (a *asking) play(s *stage, way time.Duration) {
 }
 
 // longOrShort asks the same questions in all manners, over one connection and over
-// one each.
-func longOrShort(ctx context.Context, d *Document, way time.Duration) error {
-	var all []*asking
+// one each, which took bare without a path.
+func longOrShort(ctx context.Context, d *Document, way time.Duration, bare []time.Duration) (all []*asking, err error) {
 	for i, m := range manners {
 		all = append(all, &asking{manner: m, port: uint16(port + 2*i)}, &asking{manner: m, short: true, port: uint16(port + 2*i + 1)})
 	}
@@ -234,7 +240,7 @@ func longOrShort(ctx context.Context, d *Document, way time.Duration) error {
 		words = "delay " + way.String()
 	}
 	title := d.words("%d questions, at a round trip of %d ms", questions, rtt.Milliseconds())
-	return play(ctx, d, title, each(words), capture.Framing{}, func(s *stage) {
+	return all, play(ctx, d, title, each(words), capture.Framing{}, func(s *stage) {
 		for _, a := range all {
 			a.play(s, way)
 		}
@@ -270,7 +276,7 @@ func longOrShort(ctx context.Context, d *Document, way time.Duration) error {
 		}
 		equal(s, "short TCP connections", questions, len(short.calls))
 		equal(s, "their packets of control, 3 to begin and 4 to end each", (3+4)*questions, control)
-		for _, a := range all {
+		for i, a := range all {
 			connections := 1
 			if a.short {
 				connections = questions
@@ -280,7 +286,7 @@ func longOrShort(ctx context.Context, d *Document, way time.Duration) error {
 			equal(s, a.String()+": ports that packets came from", a.ports(), len(a.calls))
 			if rtt > 0 {
 				least := time.Duration(a.round()) * rtt
-				s.between(fmt.Sprintf("%v: %d round trips", a, a.round()), least, least+time.Duration(a.round())*thought, a.time())
+				s.between(fmt.Sprintf("%v: %d round trips", a, a.round()), least, least+bare[i]+time.Duration(a.round())*thought, a.time())
 			}
 			switch a.proto {
 			case "tcp":
@@ -321,7 +327,7 @@ func atRest(ctx context.Context, d *Document) error {
 	var held, listed, theirs, silent, question, before, after Done
 	var n, allowed int
 	var slabs [2]int64
-	return playAfter(ctx, d, "Many long connections at rest", each(""), capture.Framing{}, func(s *stage) {
+	return playAfter(ctx, d, "Many long connections at rest", new(each("")), each(""), capture.Framing{}, func(s *stage) {
 		allowed = min(s.client.do("Descriptors", Order{}).N, s.server.do("Descriptors", Order{}).N)
 		n = min(guests, allowed-spare)
 		s.server.do("Daemon", Order{To: toServer})

@@ -82,28 +82,35 @@ func tell(ctx context.Context, d *Document, proto, title string, lost int, draw 
 	return t, err
 }
 
-// calm is how long a connection of QUIC's is left alone before what counts: by then it
-// has tried how large a packet the path takes (RFC 8899), and says nothing by itself.
-const calm = 2 * time.Second
+// A connection of QUIC's tries how large a packet the path takes (RFC 8899), each time
+// some round trips after the last and only while there is something to do; and it has
+// to learn how long a round trip is. So it is given that before what counts, and left
+// alone then, until the last confirmation has come.
+const (
+	rehearsed = 150 // messages
+	calm      = 500 * time.Millisecond
+)
 
 // recite is tell over QUIC, on a connection that stands already: a packet does not say
 // what is in it, so it is known by its time.
 func recite(ctx context.Context, d *Document, draw func(*Scene, *crossed, *telling)) error {
 	var speak, hear Done
 	t := &telling{proto: "quic"}
-	p := path(fmt.Sprintf("delay 25ms loss list %d", toldLost), "delay 25ms")
-	return playAfter(ctx, d, "A scrambled call in which one packet is lost (QUIC)", p, capture.Framing{}, func(s *stage) {
+	held, p := path("delay 25ms", "delay 25ms"), path(fmt.Sprintf("delay 25ms loss list %d", toldLost), "delay 25ms")
+	say := func(s *stage, n int) {
+		o := Order{N: n, Size: toldSize, Every: toldPace, Patience: patience}
+		following := s.server.begin("Follow", o)
+		speak = s.client.do("Recite", o)
+		hear = following()
+	}
+	return playAfter(ctx, d, "A scrambled call in which one packet is lost (QUIC)", &held, p, capture.Framing{}, func(s *stage) {
 		certificate := s.server.do("Offer", Order{Proto: "quic", To: toServer}).Certificate
 		welcoming := s.server.begin("Welcome", Order{})
 		s.client.do("Reach", Order{Proto: "quic", To: toServer, Certificate: certificate})
 		welcoming()
+		say(s, rehearsed)
 		s.wait(calm)
-	}, func(s *stage) {
-		o := Order{N: told, Size: toldSize, Every: toldPace, Patience: patience}
-		following := s.server.begin("Follow", o)
-		speak = s.client.do("Recite", o)
-		hear = following()
-	}, func(s *Scene, x *crossed) {
+	}, func(s *stage) { say(s, told) }, func(s *Scene, x *crossed) {
 		if len(speak.Times) != told || len(hear.Times) != told {
 			x.err = fmt.Errorf("%d messages were sent and %d came, and not %d", len(speak.Times), len(hear.Times), told)
 			return

@@ -42,14 +42,14 @@ type actor struct {
 // then draw, which gets what crossed the lab, says what it means.
 func play(ctx context.Context, d *Document, title string, p netem.Path, f capture.Framing,
 	act func(*stage), draw func(*Scene, *crossed)) error {
-	return playAfter(ctx, d, title, p, f, nil, act, draw)
+	return playAfter(ctx, d, title, nil, p, f, nil, act, draw)
 }
 
 // playAfter is play of a scene before which something happens that is not looked at,
-// and over a path that does nothing yet; nil is nothing.
-func playAfter(ctx context.Context, d *Document, title string, p netem.Path, f capture.Framing,
+// over a path of its own, held; nil is nothing.
+func playAfter(ctx context.Context, d *Document, title string, held *netem.Path, p netem.Path, f capture.Framing,
 	before, act func(*stage), draw func(*Scene, *crossed)) error {
-	l, err := lab.Start(ctx, lab.Config{Path: p, Engine: lab.Emulator, Held: before != nil})
+	l, err := lab.Start(ctx, lab.Config{Path: p, Engine: lab.Emulator, Held: held})
 	if err != nil {
 		return err
 	}

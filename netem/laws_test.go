@@ -64,7 +64,17 @@ func send(t *testing.T, spec string, period time.Duration, each func(n int, now 
 	}
 }
 
+// drawsMuch leaves a law out of the race detector's runs, which are short: it is
+// arithmetic in one goroutine.
+func drawsMuch(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("the first run has held it")
+	}
+}
+
 func TestLawsOfCounts(t *testing.T) {
+	drawsMuch(t)
 	var lost, rare tally
 	send(t, "loss 2%", time.Millisecond, func(n int, _ int64, v *Verdict) { lost.count(n, v.Lost == 1) })
 	lost.check(t, "loss 2 %", 0.02)
@@ -170,6 +180,7 @@ func reordered(t *testing.T, spec string, period time.Duration) *tally {
 }
 
 func TestLawsOfReordering(t *testing.T) {
+	drawsMuch(t)
 	// Uniform jitter ±J, T between J and 2J: (1−T/2J)²/2.
 	for _, period := range []float64{5, 6, 8} {
 		u := 1 - period/(2*5)
@@ -235,6 +246,7 @@ func TestGapIsKept(t *testing.T) {
 // TestRateDoesNotReorder: with a rate, whatever the jitter, packets leave in
 // order, a transmission apart, and a link that is given too much is never idle.
 func TestRateDoesNotReorder(t *testing.T) {
+	drawsMuch(t)
 	for _, spec := range []string{"delay 10ms 9ms rate 2mbit", "delay 10ms 30ms distribution normal rate 20mbit"} {
 		last, apart := int64(math.MinInt64), int64(1000*8*1e9)/int64(parse(t, spec).Rate)
 		for _, period := range []time.Duration{time.Millisecond, 6 * time.Millisecond} {
@@ -263,6 +275,7 @@ func TestRateDoesNotReorder(t *testing.T) {
 // TestLimitCapsTheDelayLine: 100 ms in a queue of 1000 is 10,000 packets a
 // second; the rest is dropped at the tail.
 func TestLimitCapsTheDelayLine(t *testing.T) {
+	drawsMuch(t)
 	for _, c := range []struct {
 		spec   string
 		period time.Duration
@@ -307,6 +320,7 @@ func TestLimitCapsTheDelayLine(t *testing.T) {
 // √3·erfc(√x): it exceeds 12.5 once in 10⁶ times. The steps of a table of 4096
 // are a tenth of that.
 func TestDelaysFollowTheirQuantileFunction(t *testing.T) {
+	drawsMuch(t)
 	cut := func(p float64) float64 { return min(paretoQuantile(p), 4) }
 	for _, c := range []struct {
 		spec     string

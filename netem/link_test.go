@@ -154,6 +154,7 @@ func TestLawsOfTokenBucket(t *testing.T) {
 // until the load fits, lets go when the queue has come down to the target, and
 // begins again; the queue of the FIFO beside it grows for ever.
 func TestLawsOfCoDel(t *testing.T) {
+	drawsMuch(t)
 	for _, c := range []struct {
 		spec         string
 		period       time.Duration // of packets of 1000 bytes, at 8 Mbit/s: 1 ms each
@@ -583,6 +584,7 @@ func TestFilesAreReadOnceAndAgain(t *testing.T) {
 
 // TestLawsOfSlots.
 func TestLawsOfSlots(t *testing.T) {
+	drawsMuch(t)
 	// Without a delay: what comes within 5 ms of the first leaves with it.
 	var size, first, last, held int64
 	var sizes, holds tally
@@ -667,6 +669,7 @@ func TestLawsOfSlots(t *testing.T) {
 
 // TestNoReorder: in order, and not a moment later than that takes.
 func TestNoReorder(t *testing.T) {
+	drawsMuch(t)
 	for _, spec := range []string{"delay 20ms 15ms", "delay 20ms 9ms distribution pareto", "delay 1ms 5ms 20% distribution normal", "delay 20ms 15ms duplicate 20%"} {
 		i := parse(t, spec)
 		i.NoReorder = true

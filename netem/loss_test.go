@@ -67,6 +67,7 @@ func runs(t *testing.T, spec string, classes int) (counts []int, mean float64) {
 // "Seen" is what a real sch_netem did, in reference.md, over 40,000 to 150,000
 // packets.
 func TestLawsOfLossModels(t *testing.T) {
+	drawsMuch(t)
 	for _, c := range []struct {
 		spec      string
 		law, seen float64
@@ -128,6 +129,7 @@ func TestLawOfFourStates(t *testing.T) {
 
 // TestLawsOfBursts: how long runs of losses are.
 func TestLawsOfBursts(t *testing.T) {
+	drawsMuch(t)
 	for _, r := range []float64{5, 25, 60} {
 		spec := fmt.Sprintf("loss gemodel 2%% %g%%", r)
 		classes := int(40 / r * 4)
@@ -156,6 +158,7 @@ func TestLawsOfBursts(t *testing.T) {
 
 // TestLawsOfCorrelatedLoss: correlated loss collapses, as it does in netem.
 func TestLawsOfCorrelatedLoss(t *testing.T) {
+	drawsMuch(t)
 	for _, c := range []struct {
 		spec        string
 		figure, tol float64 // of reference.md, with half of its last digit
@@ -246,6 +249,7 @@ func TestCorrelationIsNetems(t *testing.T) {
 // TestOtherCorrelationsCollapse: duplicate, corrupt and reorder compare with the
 // same draws. tc forgets the correlation of duplicates where there is no other.
 func TestOtherCorrelationsCollapse(t *testing.T) {
+	drawsMuch(t)
 	var alone, beside, corrupt, ahead tally
 	send(t, "duplicate 10% 25%", time.Millisecond, func(n int, _ int64, v *Verdict) { alone.count(n, v.Duplicated) })
 	alone.check(t, "duplicate 10 % 25 % alone", 0.10)

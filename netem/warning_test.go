@@ -72,6 +72,7 @@ func TestWarningsNameWhatWorks(t *testing.T) {
 
 // TestReorderedShare against what is reordered.
 func TestReorderedShare(t *testing.T) {
+	drawsMuch(t)
 	for _, c := range []struct {
 		r      float64
 		gap    uint32

@@ -45,12 +45,25 @@ func RateText(w io.Writer, x *result.RateSearch, o Options) error {
 		})
 	}
 	p.rows(rows)
+	if t := limiting(x.Trials); t != nil && t.LateNS != nil && *t.LateNS >= result.StoodStill {
+		p.rows([]row{{label: "warning", c: "the sender, or the path's emulator, was up to " + Duration(*t.LateNS) + " late in the trial that set the limit: that may be this machine, and not the path"}})
+	}
 	if x.Plan.Command != "" {
 		p.blank()
 		p.verbatim("again", printable(x.Plan.Command))
 	}
 	_, err := io.WriteString(w, p.b.String())
 	return err
+}
+
+// limiting is the trial with the lowest rate that did not hold; nil if all did.
+func limiting(trials []result.RateTrial) (lowest *result.RateTrial) {
+	for i := range trials {
+		if t := &trials[i]; t.RatePerS > 0 && t.Fault != "" && (lowest == nil || t.RatePerS < lowest.RatePerS) {
+			lowest = t
+		}
+	}
+	return lowest
 }
 
 // wholeRate is messages a second.

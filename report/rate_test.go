@@ -25,5 +25,10 @@ func TestRateGolden(t *testing.T) {
 	}
 	golden(t, "rate.txt", show())
 	x.RatePerS, x.GoodputBPS, x.Confirmations = nil, nil, 0
+	// Of the trials that failed the one that says most, and not the one without a rate.
+	for i, t := range []result.RateTrial{{Fault: result.FaultLoss}, {RatePerS: 900, Fault: result.FaultLoss}, {RatePerS: 870, Fault: result.FaultLoss}, {RatePerS: 860}} {
+		t.LateNS = new([]int64{90, 80, 26, 70}[i] * ms)
+		x.Trials[i] = t
+	}
 	golden(t, "rate-none.txt", show())
 }

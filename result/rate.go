@@ -43,7 +43,10 @@ type RateTrial struct {
 	// GrowthNS is what the delay grew by over the trial, at its steady slope. Null for
 	// the trial that saturates.
 	GrowthNS *int64 `json:"growth_ns"`
-	Fault    string `json:"fault"` // why the rate does not hold; "" if it does
+	// LateNS is how late the sender, or the emulator, was at the worst: of what is late
+	// much comes at once, which a short queue may lose.
+	LateNS *int64 `json:"late_ns"`
+	Fault  string `json:"fault"` // why the rate does not hold; "" if it does
 }
 
 // Why a rate does not hold.
