@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -100,6 +101,15 @@ func ParseDuration(word string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is negative: a time is 0 or more", word)
 	case ns >= math.MaxInt64:
 		return 0, fmt.Errorf("%q is %w for a time", word, errTooLarge)
+	case ns >= 1<<50:
+		// A float64 would be right to half a nanosecond no more (13 days).
+		exact, _ := new(big.Rat).SetString(strings.TrimSuffix(word, name))
+		exact.Mul(exact, new(big.Rat).SetFloat64(scale))
+		whole := new(big.Int).Quo(exact.Add(exact, big.NewRat(1, 2)).Num(), exact.Denom())
+		if !whole.IsInt64() {
+			return 0, fmt.Errorf("%q is %w for a time", word, errTooLarge)
+		}
+		return time.Duration(whole.Int64()), nil
 	}
 	return time.Duration(ns), nil
 }
