@@ -96,7 +96,8 @@ func (p *playing) check(t *testing.T) {
 		if testing.Short() && strings.HasPrefix(a.Name, "memory of") {
 			continue
 		}
-		if a.Timed && p.late > latest {
+		// It makes its work ten times as much, too: what takes how long, the first run holds.
+		if a.Timed && (p.late > latest || testing.Short()) {
 			t.Logf("%s: expected %s, measured %s; the machine was %v late", a.Name, a.Expected, a.Measured, p.late)
 			continue
 		}

@@ -54,6 +54,12 @@ func secret(ctx context.Context, d *Document, proto, title string, draw func(s *
 	})
 }
 
+// delays asserts how many of the path's delays pass until the first words are read.
+func (s *Scene) delays(first, again int, fresh, resumed spoken) {
+	s.timed("path delays until the words are read", fmt.Sprint(first), fmt.Sprint(fresh.delays()), fresh.delays() == first)
+	s.timed("and with a session resumed", fmt.Sprint(again), fmt.Sprint(resumed.delays()), resumed.delays() == again)
+}
+
 // overTLS is a call in secret over TCP.
 func overTLS(ctx context.Context, d *Document) error {
 	return secret(ctx, d, "tls", "In secret, over TCP: TLS 1.3", func(s *Scene, fresh, resumed spoken) {
@@ -61,8 +67,7 @@ func overTLS(ctx context.Context, d *Document) error {
 		s.say(took("first_words", whole), "TLS shakes hands when TCP has: the server read the first words %s after the SYN, which is %d times the path's delay.", ms(whole), fresh.delays())
 		s.say(took("first_words_resumed", again), "To resume the session of an earlier call spares the certificate, and no round trip: %s.", ms(again))
 
-		equal(s, "path delays until the words are read", 5, fresh.delays())
-		equal(s, "and with a session resumed", 5, resumed.delays())
+		s.delays(5, 5, fresh, resumed)
 	})
 }
 
@@ -74,7 +79,6 @@ func overQUIC(ctx context.Context, d *Document) error {
 			"which is %d times the path's delay, as with TCP without any secret.", ms(whole), fresh.delays())
 		s.say(took("first_words_resumed", again), "Who was there before may say something with the first packet (0-RTT): %s, a connection that costs no more time than a letter.", ms(again))
 
-		equal(s, "path delays until the words are read", 3, fresh.delays())
-		equal(s, "and with a session resumed", 1, resumed.delays())
+		s.delays(3, 1, fresh, resumed)
 	})
 }
