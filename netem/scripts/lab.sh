@@ -48,6 +48,10 @@ lab_up() {
 	for host in "$client" "$server"; do ip -n "$host" link set eth0 up; done
 	ip -n "$client" route add default via 198.18.1.254
 	ip -n "$server" route add default via 198.18.2.254
+	# netem drops the hosts' ARP, too: after three in a row there is no route to the
+	# other. So everybody knows everybody from the start.
+	neighbours "$client" eth0 198.18.1.1 "$router" to-client 198.18.1.254
+	neighbours "$server" eth0 "$server_address" "$router" to-server 198.18.2.254
 	ip netns exec "$router" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
 	# One packet is to be one packet: netem draws once for a train of them.
 	ip netns exec "$client" ethtool -K eth0 tso off gso off gro off tx-udp-segmentation off >/dev/null
@@ -55,6 +59,13 @@ lab_up() {
 	for end in to-client to-server; do
 		ip netns exec "$router" ethtool -K "$end" tso off gso off gro off tx-udp-segmentation off >/dev/null
 	done
+}
+
+# neighbours NAMESPACE DEVICE ADDRESS NAMESPACE DEVICE ADDRESS tells two neighbours
+# each other's Ethernet address.
+neighbours() {
+	ip -n "$1" neigh replace "$6" dev "$2" nud permanent lladdr "$(ip netns exec "$4" cat "/sys/class/net/$5/address")"
+	ip -n "$4" neigh replace "$3" dev "$5" nud permanent lladdr "$(ip netns exec "$1" cat "/sys/class/net/$2/address")"
 }
 
 # path ARGUMENTS... puts netem on both of the router's ways out.
