@@ -19,7 +19,6 @@ func TestAnatomyOfOneLoss(t *testing.T) {
 	if testing.Short() {
 		t.Skip("figures, which the first run has held")
 	}
-	const tolerance = 5 * time.Millisecond
 	const owd = 25 * time.Millisecond
 	for _, step := range []time.Duration{20 * time.Millisecond, 10 * time.Millisecond} {
 		t.Run("every "+step.String(), func(t *testing.T) {
@@ -31,9 +30,12 @@ func TestAnatomyOfOneLoss(t *testing.T) {
 			if d.Link.Up.Lost != 1 {
 				t.Fatalf("the path lost %d packets", d.Link.Up.Lost)
 			}
-			if noise := resulttest.Noise(d); noise != "" {
-				t.Skip(noise)
+			if busy := resulttest.Busy(d); busy != "" {
+				t.Skip(busy)
 			}
+			// What the machine was late may be in what two messages have in common.
+			tolerance := 5*time.Millisecond + 2*resulttest.Late(d)
+			t.Logf("within %v", tolerance)
 			x := d.Messages
 			lost := slices.Index(x.DelayNS, slices.Max(x.DelayNS))
 			l0 := time.Duration(x.DelayNS[lost])

@@ -17,7 +17,6 @@ import (
 
 	"netcmp/report"
 	"netcmp/result"
-	"netcmp/result/resulttest"
 )
 
 // between has the client's host of a lab run a script, and the server's host serve; the
@@ -105,9 +104,9 @@ func TestBetweenHosts(t *testing.T) {
 					if d.Plan.Pattern == "request-response" {
 						least *= 2
 					}
-					// How much later is the machine's, which other tests share.
-					if got := *m.Delay.P50NS; got < least || got > least+int64(15*time.Millisecond) && resulttest.Noise(d) == "" {
-						t.Errorf("%s: half within %v", what, time.Duration(got))
+					// Other tests share the machine, which may hold up half of the messages.
+					if half, first := *m.Delay.P50NS, *m.Delay.MinNS; half < least || first > least+int64(15*time.Millisecond) {
+						t.Errorf("%s: the quickest took %v, half %v", what, time.Duration(first), time.Duration(half))
 					}
 				}
 				if d.Link != nil || d.Engine != "remote" || d.Cost.SenderCPUNS == nil || d.Instrument.PacingErrorNS == nil {
