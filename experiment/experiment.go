@@ -156,11 +156,11 @@ func Run(ctx context.Context, c Config) (*result.Document, error) {
 		return runEnds(ctx, c, loopback{}, nil)
 	}
 	c.Spec.Quiet = quiet(c)
-	// The lab outlives an interrupt: what is in flight is waited for.
 	var held *netem.Path
 	if c.Spec.Resume {
 		held = &netem.Path{} // over which it gets its ticket
 	}
+	// The lab outlives an interrupt: what is in flight is waited for.
 	l, err := lab.Start(context.WithoutCancel(ctx), lab.Config{
 		Path: c.Path, Seed: c.Seed, Fate: c.Fate, Changes: c.Changes,
 		Engine: lab.Engine(c.Engine), Exact: c.SeedGiven,

@@ -136,17 +136,21 @@ func TestPingTakesTwiceTheDelay(t *testing.T) {
 	}
 }
 
-// What crosses a lab that is held meets nothing and is not counted.
+// What crosses a lab that is held meets only what it is held at, and is not counted.
 func TestHeld(t *testing.T) {
 	need(t, "ping")
 	i, err := netem.Parse("delay 20ms loss list 1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := build(t, Config{Path: netem.Path{Up: i}, Seed: 1, Held: &netem.Path{}})
+	held, err := netem.Parse("delay 100ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := build(t, Config{Path: netem.Path{Up: i}, Seed: 1, Held: &netem.Path{Down: held}})
 	ping := "ping -c 3 -i 0.02 -W 1 " + Server.Addr().String()
-	if out, exit := sh(t, l, Client, ping); exit.Code != 0 || !strings.Contains(out, "3 received") {
-		t.Fatalf("held: %v\n%s", exit, out)
+	if out, exit := sh(t, l, Client, ping); exit.Code != 0 || len(regexp.MustCompile(`time=1\d\d`).FindAllString(out, -1)) != 3 {
+		t.Fatalf("held at 100 ms: %v\n%s", exit, out)
 	}
 	if err := l.Begin(t.Context()); err != nil {
 		t.Fatal(err)
