@@ -49,7 +49,7 @@ func (d *density) inOrder(number uint64) bool {
 
 // arrive enters a message that seen holds already; highest is the highest
 // number seen.
-func (d *density) arrive(number, highest uint64, seen *bitmap) {
+func (d *density) arrive(number, highest uint64, seen *Numbers) {
 	if number < d.next { // deemed lost before
 		return
 	}
@@ -78,7 +78,7 @@ func (d *density) displacement(index, number uint64) int64 {
 
 // report takes numbers that have not come yet for lost. Keys are
 // displacements in decimal; a displacement that no message has is left out.
-func (d *density) report(seen *bitmap) map[string]float64 {
+func (d *density) report(seen *Numbers) map[string]float64 {
 	shares := append([]int64(nil), d.shares...)
 	index := d.next
 	for i := range d.waiting {

@@ -6,7 +6,7 @@
 // keeps the messages. What a figure needs of the past is kept in the least
 // that answers it:
 //
-//   - which numbers came: a bitmap in pages, one bit a number, so that a
+//   - which numbers came: a set in pages, one bit a number, so that a
 //     duplicate is found whatever its distance, and the losses are its holes;
 //   - reordering (RFC 4737): only the arrivals that raised the highest number
 //     can be the message that overtook another, and their numbers ascend, so a
@@ -17,7 +17,7 @@
 //   - delays: histograms in HDR layout, with extremes and moments exact beside them;
 //   - variation between neighbours (RFC 3393): the last delays by number.
 //
-// Apart from the bitmap, 12.5 MB for a hundred million numbers, and a row an
+// Apart from that set, 12.5 MB for a hundred million numbers, and a row an
 // interval, all of it has a fixed size, and an arrival allocates nothing.
 //
 // Windows bound what is exact, and each says so where it is defined:

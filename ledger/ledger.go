@@ -6,10 +6,6 @@ import (
 	"netcmp/result"
 )
 
-// maxNumber is the default of Config.MaxNumber and its upper limit: at one
-// bit a number the bitmap can never hold more than 512 MiB.
-const maxNumber = 1 << 32
-
 // maxTime and maxDelay keep arithmetic on a peer's claims from overflowing.
 // A delay beyond maxDelay (39 hours) is no delay but a broken clock; it
 // counts as maxDelay.
@@ -45,9 +41,7 @@ type Sent struct {
 // Ledger is the account of one stream of numbered messages. One goroutine
 // owns it: none of its methods may be called while another runs.
 type Ledger struct {
-	max uint64
-
-	seen       bitmap
+	seen       Numbers
 	next       uint64 // the highest number delivered, plus one (NextExp of RFC 4737)
 	received   int64
 	delivered  int64
@@ -68,13 +62,9 @@ type Ledger struct {
 
 // New opens a ledger.
 func New(c Config) *Ledger {
-	limit := c.MaxNumber
-	if limit == 0 || limit > maxNumber {
-		limit = maxNumber
-	}
 	start := clamp(c.Start, maxTime)
 	return &Ledger{
-		max:        limit,
+		seen:       NewNumbers(c.MaxNumber),
 		delay:      newDelay(),
 		order:      newOrder(orderWindow, degreeMax),
 		density:    newDensity(densityThreshold),
@@ -91,12 +81,12 @@ func New(c Config) *Ledger {
 // bytes. Of copies the first counts for everything (RFC 7680); messages are
 // entered in the order of their arrival.
 func (l *Ledger) Arrive(number uint64, planned, sent, at int64, size int) {
-	if number >= l.max {
+	if number >= l.seen.limit {
 		l.Damaged(at, size)
 		return
 	}
 	l.received++
-	if !l.seen.add(number) {
+	if !l.seen.Add(number) {
 		l.duplicated++
 		return
 	}

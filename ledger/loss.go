@@ -10,7 +10,7 @@ const lengthMax = 1000
 // are the holes of the bitmap. The loss distance is the difference between the
 // numbers of successive losses; the first loss, which has distance 0 by the
 // RFC's convention, is left out of its minimum and mean.
-func reportLoss(seen *bitmap, sent uint64) *result.Loss {
+func reportLoss(seen *Numbers, sent uint64) *result.Loss {
 	if sent == 0 {
 		return nil
 	}

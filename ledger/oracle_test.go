@@ -439,11 +439,11 @@ func TestBeyondWindows(t *testing.T) {
 		greatest := rapid.IntRange(1, 9).Draw(t, "degree")
 		threshold := rapid.IntRange(1, 20).Draw(t, "threshold")
 
-		var seen bitmap
+		seen := NewNumbers(0)
 		var highest uint64
 		o, d, p := newOrder(window, greatest), newDensity(threshold), newNeighbours(window)
 		for _, m := range first {
-			seen.add(m.number)
+			seen.Add(m.number)
 			highest = max(highest, m.number)
 			o.arrive(m.number, m.at)
 			if !d.inOrder(m.number) {

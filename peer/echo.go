@@ -15,7 +15,7 @@ import (
 type echo struct {
 	conn    transport.Conn
 	session uint64
-	seen    *ledger.Ledger // the requests
+	seen    ledger.Numbers // of the requests
 
 	requests atomic.Int64 // that came, each counted once
 	answered atomic.Int64
@@ -28,7 +28,7 @@ type echo struct {
 
 func newEcho(conn transport.Conn, session uint64, numbers uint64) *echo {
 	return &echo{
-		conn: conn, session: session, seen: ledger.New(ledger.Config{MaxNumber: numbers}), ended: make(chan struct{}),
+		conn: conn, session: session, seen: ledger.NewNumbers(numbers), ended: make(chan struct{}),
 	}
 }
 
@@ -60,7 +60,7 @@ func (e *echo) answer(batch []transport.Message, replies [][]byte) [][]byte {
 		case h.Session == e.session && h.Kind == message.Hello:
 		case h.Session != e.session || h.Kind != message.Data:
 			e.foreign.Add(1)
-		case !e.first(h, batch[i].At):
+		case !e.seen.Add(h.Number):
 		default:
 			e.requests.Add(1)
 			h.Kind = message.Reply
@@ -69,13 +69,6 @@ func (e *echo) answer(batch []transport.Message, replies [][]byte) [][]byte {
 		}
 	}
 	return replies
-}
-
-// first says whether the request has not come before.
-func (e *echo) first(h message.Header, at int64) bool {
-	before := e.seen.Delivered()
-	e.seen.Arrive(h.Number, h.Planned, h.Sent, at, h.Length)
-	return e.seen.Delivered() > before
 }
 
 // failure is why the echo has ended, unless it has not, or this end closed the

@@ -9,7 +9,7 @@ import (
 
 // Against a map, with numbers that lie close together at page borders far
 // apart.
-func TestBitmap(t *testing.T) {
+func TestNumbers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const pages = 6
 		limit := rapid.Uint64Range(0, pages<<pageBits).Draw(t, "limit")
@@ -17,11 +17,11 @@ func TestBitmap(t *testing.T) {
 			border := rapid.SampledFrom([]uint64{70, 1 << pageBits, 3 << pageBits, 4 << pageBits, limit}).Draw(t, "border")
 			return max(border+rapid.Uint64Range(0, 140).Draw(t, "by"), 70) - 70
 		})
-		var b bitmap
+		b := NewNumbers(0)
 		in := map[uint64]bool{}
 		for _, n := range rapid.SliceOf(number).Draw(t, "numbers") {
-			if b.add(n) == in[n] {
-				t.Fatalf("add(%d), already in: %v", n, in[n])
+			if b.Add(n) == in[n] {
+				t.Fatalf("Add(%d), already in: %v", n, in[n])
 			}
 			in[n] = true
 		}

@@ -7,14 +7,32 @@ const (
 	pageWords = 1 << pageBits / 64
 )
 
-// bitmap is a set of numbers. Pages are made when the first number of theirs
-// comes, so a stray number costs one page and its place in the table.
-type bitmap struct {
+// maxNumber is the most that a limit may be: at one bit a number the set can never
+// hold more than 512 MiB.
+const maxNumber = 1 << 32
+
+// Numbers is a set of message numbers, a bit each. Pages are made when the first number
+// of theirs comes, so a stray number costs one page and its place in the table. One
+// goroutine owns it.
+type Numbers struct {
+	limit uint64
 	pages []*[pageWords]uint64
 }
 
-// add puts n into the set; it reports whether n was new.
-func (b *bitmap) add(n uint64) bool {
+// NewNumbers is an empty set of numbers below limit; zero, or more, is 2^32.
+func NewNumbers(limit uint64) Numbers {
+	if limit == 0 || limit > maxNumber {
+		limit = maxNumber
+	}
+	return Numbers{limit: limit}
+}
+
+// Add puts n into the set; it reports whether n was new. A number at or beyond the limit
+// is none.
+func (b *Numbers) Add(n uint64) bool {
+	if n >= b.limit {
+		return false
+	}
 	page, word, mask := n>>pageBits, n/64%pageWords, uint64(1)<<(n%64)
 	if page >= uint64(len(b.pages)) {
 		b.pages = append(b.pages, make([]*[pageWords]uint64, page+1-uint64(len(b.pages)))...)
@@ -32,7 +50,7 @@ func (b *bitmap) add(n uint64) bool {
 }
 
 // has reports whether n is in the set.
-func (b *bitmap) has(n uint64) bool {
+func (b *Numbers) has(n uint64) bool {
 	page := n >> pageBits
 	if page >= uint64(len(b.pages)) || b.pages[page] == nil {
 		return false
@@ -42,7 +60,7 @@ func (b *bitmap) has(n uint64) bool {
 
 // nextSet is the smallest member of [from, limit), or limit when there is
 // none.
-func (b *bitmap) nextSet(from, limit uint64) uint64 {
+func (b *Numbers) nextSet(from, limit uint64) uint64 {
 	for from < limit {
 		page := from >> pageBits
 		if page >= uint64(len(b.pages)) {
@@ -62,7 +80,7 @@ func (b *bitmap) nextSet(from, limit uint64) uint64 {
 
 // nextClear is the smallest number of [from, limit) that is not a member, or
 // limit when there is none.
-func (b *bitmap) nextClear(from, limit uint64) uint64 {
+func (b *Numbers) nextClear(from, limit uint64) uint64 {
 	for from < limit {
 		page := from >> pageBits
 		if page >= uint64(len(b.pages)) || b.pages[page] == nil {
@@ -78,7 +96,7 @@ func (b *bitmap) nextClear(from, limit uint64) uint64 {
 
 // holes calls yield with each run [first, end) of numbers below limit that
 // are not in the set, in ascending order.
-func (b *bitmap) holes(limit uint64, yield func(first, end uint64)) {
+func (b *Numbers) holes(limit uint64, yield func(first, end uint64)) {
 	for n := b.nextClear(0, limit); n < limit; {
 		end := b.nextSet(n, limit)
 		yield(n, end)
