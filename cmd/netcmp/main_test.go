@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	roles["netcmp"] = func() int { main(); return 0 } // the program itself, as a process
 	lab.Dispatch(roles)
 	// How many are at work at once, works says.
-	if err := flag.Set("test.parallel", "16"); err != nil {
+	if err := flag.Set("test.parallel", "64"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
