@@ -115,7 +115,7 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 		}
 		m.Delivery.Scheduled, m.Delivery.Sent = x.Scheduled, x.Sent
 		m.Instrument.PacingErrorNS, m.Instrument.PacingErrorMeanNS = x.PacingErrorNS, x.PacingErrorMeanNS
-		m.Instrument.BlockedSends = x.BlockedSends
+		m.Instrument.OverdueSends, m.Instrument.BlockedSends = x.OverdueSends, x.BlockedSends
 		m.Instrument.SpunNS = x.SpunNS
 		m.Instrument.MissedSends = max(x.Scheduled-x.Sent, 0)
 	}

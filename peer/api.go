@@ -105,6 +105,7 @@ type SendReport struct {
 	PerInterval       []int64           `json:"per_interval"` // of Sent, by planned time
 	PacingErrorNS     *result.Quantiles `json:"pacing_error_ns"`
 	PacingErrorMeanNS *int64            `json:"pacing_error_mean_ns"`
+	OverdueSends      int64             `json:"overdue_sends"`
 	BlockedSends      int64             `json:"blocked_sends"`
 	SpunNS            int64             `json:"spun_ns"` // processor time that went into being punctual
 	Error             string            `json:"error,omitempty"`

@@ -64,6 +64,7 @@ func (s *sender) run(start int64) SendReport {
 		out      SendReport
 		end      = int64(0)
 		free     = int64(0) // when the last hand-over that was held up ended
+		interval = int64(float64(time.Second) / s.plan.Rate)
 	)
 	switch {
 	case s.plan.Duration == 0:
@@ -125,8 +126,11 @@ func (s *sender) run(start int64) SendReport {
 			// account, however many hand-overs it takes to catch up.
 			if d < free {
 				out.BlockedSends++
-			} else {
-				_ = pacing.RecordValue(max(before-d, 1))
+				continue
+			}
+			_ = pacing.RecordValue(max(before-d, 1))
+			if before-d >= interval {
+				out.OverdueSends++
 			}
 		}
 		out.Sent += int64(taken)

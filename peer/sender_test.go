@@ -56,6 +56,9 @@ func TestPlannedTimes(t *testing.T) {
 	if out.Sent != 30 || out.Scheduled != 30 || out.BlockedSends+out.PacingErrorNS.Max <= 0 {
 		t.Errorf("%+v", out)
 	}
+	if out.OverdueSends < 10 || out.OverdueSends > out.Sent {
+		t.Errorf("%d were overdue", out.OverdueSends)
+	}
 	for i, m := range far.inbox {
 		h, err := message.Parse(m.Data)
 		if err != nil {

@@ -322,10 +322,14 @@ type Instrument struct {
 	PacingErrorNS *Quantiles `json:"pacing_error_ns"` // handed over − planned, where the transport was free to take it
 	// PacingErrorMeanNS is the mean of the same.
 	PacingErrorMeanNS *int64 `json:"pacing_error_mean_ns"`
-	BlockedSends      int64  `json:"blocked_sends"` // sends that were late because the transport did not take the message before
-	MissedSends       int64  `json:"missed_sends"`  // scheduled and never sent
-	SpunNS            int64  `json:"spun_ns"`       // processor time that the sender spent on being punctual; not in Cost
-	Clock             Clock  `json:"clock"`
+	// OverdueSends are those of a paced schedule that were late by its interval, 1/rate,
+	// or more, though the transport was free. A sender that waits for its turn, as irtt's
+	// does, leaves such out.
+	OverdueSends int64 `json:"overdue_sends"`
+	BlockedSends int64 `json:"blocked_sends"` // sends that were late because the transport did not take the message before
+	MissedSends  int64 `json:"missed_sends"`  // scheduled and never sent
+	SpunNS       int64 `json:"spun_ns"`       // processor time that the sender spent on being punctual; not in Cost
+	Clock        Clock `json:"clock"`
 }
 
 // Clock says which clock one-way delay was measured on.

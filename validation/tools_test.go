@@ -231,26 +231,10 @@ func netcmp(arguments string) contender {
 		}
 		if d.Instrument.PacingErrorMeanNS != nil {
 			f["error"] = float64(*d.Instrument.PacingErrorMeanNS)
-			f["missed"] = float64(late(&d, time.Second/time.Duration(d.Plan.RatePerS))) / float64(d.Delivery.Scheduled)
+			f["missed"] = float64(d.Instrument.OverdueSends+d.Instrument.MissedSends) / float64(d.Delivery.Scheduled)
 		}
 		return f
 	}}
-}
-
-// late is how many messages left an interval or more after their time, or never. An
-// open loop sends them late where others leave them out. If any was that late, those
-// that came that late are counted, of which some may have left in time.
-func late(d *result.Document, interval time.Duration) int64 {
-	n := d.Instrument.MissedSends
-	if d.Instrument.PacingErrorNS.Max < interval.Nanoseconds() {
-		return n
-	}
-	for _, bin := range d.Delay.Distribution {
-		if bin[0] >= interval.Nanoseconds() {
-			n += bin[1]
-		}
-	}
-	return n
 }
 
 // iperf3 is a run of it; size is that of a message.
