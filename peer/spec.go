@@ -270,7 +270,8 @@ func (s Spec) answerPatience(p transport.Properties) time.Duration {
 func (s Spec) config(session uint64) transport.Config {
 	return transport.Config{
 		Congestion: s.Congestion, Nagle: s.Nagle, NoBatch: s.NoBatch,
-		SendBuffer: s.SendBuffer, ReceiveBuffer: s.ReceiveBuffer, Bulk: s.Plan.Saturate,
+		SendBuffer: s.SendBuffer, ReceiveBuffer: s.ReceiveBuffer,
+		Bulk: s.Plan.Saturate && s.Pattern != RequestResponse, Turns: s.Plan.Saturate && s.Pattern == RequestResponse,
 		MaxMessage: max(s.Plan.Size, message.HeaderSize), Session: session, Resumable: s.Resume,
 	}
 }

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"errors"
+	"net"
 	"os"
 	"time"
 
@@ -35,12 +36,22 @@ func (c *Conn) Close() error {
 	var err error
 	c.closing.Do(func() {
 		c.closed.Store(true)
-		_ = c.tcp.SetDeadline(past)
+		if c.turns == nil {
+			_ = c.tcp.SetDeadline(past)
+		}
 		// Whoever holds these leaves now; whoever comes later sees closed.
 		c.sending.Lock()
 		c.sending.Unlock() //nolint:staticcheck // a barrier, not a critical section
 		c.receiving.Lock()
 		c.receiving.Unlock() //nolint:staticcheck // likewise
+		if c.turns != nil {  // what follows needs deadlines
+			defer c.turns.Close()
+			var again net.Conn
+			if again, err = net.FileConn(c.turns); err != nil {
+				return
+			}
+			c.tcp = again.(*net.TCPConn)
+		}
 		c.drain()
 
 		c.counting.Lock()

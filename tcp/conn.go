@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netcmp/transport"
+	"netcmp/transport/socket"
 	"netcmp/transport/stream"
 )
 
@@ -20,8 +22,9 @@ import (
 // the one that receives the receiving state; Stats and Close may come from any.
 type Conn struct {
 	tcp     *net.TCPConn
-	channel channel // what messages are written to and read from
-	plain   bool    // it does not encrypt
+	turns   *os.File // the socket, which tcp does not have until Close; nil where messages do not take turns
+	channel channel  // what messages are written to and read from
+	plain   bool     // it does not encrypt
 	raw     syscall.RawConn
 	local   netip.AddrPort
 	largest int
@@ -55,14 +58,28 @@ func newConn(tcp *net.TCPConn, s channel, c transport.Config, largest int) (*Con
 		_ = tcp.Close()
 		return nil, err
 	}
-	unencrypted := s == nil
-	if unencrypted {
-		s = newPlain(tcp, raw)
+	conn := &Conn{tcp: tcp, plain: s == nil, channel: s, raw: raw, local: addrPort(tcp.LocalAddr()), largest: largest, single: c.NoBatch}
+	if conn.plain {
+		if c.Turns {
+			if err := conn.takeTurns(); err != nil {
+				_ = tcp.Close()
+				return nil, err
+			}
+		}
+		conn.channel = newPlain(tcp, conn.raw, &conn.closed, c.Turns)
 	}
-	conn := &Conn{tcp: tcp, plain: unencrypted, channel: s, raw: raw, local: addrPort(tcp.LocalAddr()), largest: largest, single: c.NoBatch}
 	conn.reader.Largest = largest
 	conn.Stats() // a connection that breaks at once has told something of itself
 	return conn, nil
+}
+
+// takeTurns has the calls of the socket wait in the kernel.
+func (c *Conn) takeTurns() (err error) {
+	if c.turns, err = socket.Turns(c.tcp); err != nil {
+		return err
+	}
+	c.raw, err = c.turns.SyscallConn()
+	return err
 }
 
 // channel is a connection, plain or encrypted.

@@ -43,7 +43,7 @@ func (c *Conn) write(batch [][]byte) (int64, error) {
 		n, err := c.channel.Write(b)
 		return int64(n), err
 	}
-	if !c.plain {
+	if !c.plain || c.turns != nil {
 		// Each write would be a record of its own, and a system call.
 		c.joined = stream.Join(c.joined, batch)
 		n, err := c.channel.Write(c.joined)

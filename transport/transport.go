@@ -37,6 +37,10 @@ type Config struct {
 	SendBuffer    int    // bytes; 0 is the transport's default
 	ReceiveBuffer int    // bytes; 0 is the transport's default
 	Bulk          bool   // the sender has always more to send
+	// Turns says that one message is under way at a time, there or back: what moves
+	// messages by its own system calls then waits for the next one in the call that takes
+	// it.
+	Turns bool
 	// NoBatch has a transport that could move several messages by one system call
 	// move each by one of its own. Of a byte stream that is sending alone: a read
 	// takes what is there.

@@ -2,6 +2,7 @@ package udp
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netcmp/transport"
+	"netcmp/transport/socket"
 )
 
 // How many messages one system call hands over, and how many datagrams one takes,
@@ -23,7 +25,7 @@ const (
 // Conn is a connected socket. The goroutine that sends owns the sender, the
 // one that receives the receiver; Stats and Close may come from any.
 type Conn struct {
-	udp     *net.UDPConn
+	socket  io.Closer
 	raw     syscall.RawConn
 	local   netip.AddrPort
 	largest int
@@ -47,8 +49,8 @@ func newConn(udp *net.UDPConn, remote netip.AddrPort, config transport.Config, l
 		return nil, err
 	}
 	c := &Conn{
-		udp: udp, raw: raw, largest: largest,
-		receiver: receiver{peer: newPeer(remote), session: config.Session, largest: largest},
+		socket: udp, raw: raw, largest: largest,
+		receiver: receiver{peer: newPeer(remote), session: config.Session, largest: largest, turns: config.Turns},
 		most:     sendMax,
 	}
 	if c.receiver.most = receiveMax; config.NoBatch {
@@ -69,7 +71,18 @@ func newConn(udp *net.UDPConn, remote netip.AddrPort, config transport.Config, l
 	if err != nil {
 		return nil, err
 	}
-	c.sender.init()
+	if config.Turns {
+		f, err := socket.Turns(udp)
+		if err != nil {
+			return nil, err
+		}
+		if c.raw, err = f.SyscallConn(); err != nil {
+			_ = f.Close()
+			return nil, err
+		}
+		c.socket = f
+	}
+	c.sender.init(config.Turns)
 	c.Stats()
 	return c, nil
 }
@@ -109,7 +122,7 @@ func (c *Conn) Close() error {
 	defer c.counting.Unlock()
 	c.refresh()
 	c.final = true
-	return c.udp.Close()
+	return c.socket.Close()
 }
 
 // why translates the error of waiting for the socket.

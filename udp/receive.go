@@ -36,6 +36,7 @@ type receiver struct {
 	largest int
 	most    int          // datagrams that one call takes
 	whole   *wholeTrains // nil: the kernel cuts what comes as a train
+	turns   bool         // its call waits (socket.Turns)
 
 	// The call in progress, and what came of it.
 	want int
@@ -76,15 +77,26 @@ func (r *receiver) open() {
 				h.SetControllen(len(r.whole.controls[i]))
 			}
 		}
-		n, _, err := unix.RawSyscall6(unix.SYS_RECVMMSG, fd,
-			uintptr(unsafe.Pointer(&r.headers[0])), uintptr(r.want), unix.MSG_DONTWAIT, 0, 0)
+		var n uintptr
+		var err syscall.Errno
+		switch {
+		case !r.turns:
+			n, _, err = unix.RawSyscall6(unix.SYS_RECVMMSG, fd,
+				uintptr(unsafe.Pointer(&r.headers[0])), uintptr(r.want), unix.MSG_DONTWAIT, 0, 0)
+		case r.err != unix.EAGAIN:
+			n, _, err = unix.RawSyscall6(unix.SYS_RECVMMSG, fd,
+				uintptr(unsafe.Pointer(&r.headers[0])), uintptr(r.want), unix.MSG_WAITFORONE, 0, 0)
+		default: // the wait is a longer one: others may have the processor
+			n, _, err = unix.Syscall6(unix.SYS_RECVMMSG, fd,
+				uintptr(unsafe.Pointer(&r.headers[0])), uintptr(r.want), unix.MSG_WAITFORONE, 0, 0)
+		}
 		r.at = clock.Now()
 		r.n, r.err = int(n), err
 		if err != 0 {
 			r.n = 0
 		}
 		r.slot, r.offset = 0, 0
-		return err != unix.EAGAIN
+		return err != unix.EAGAIN || r.turns
 	}
 }
 
@@ -114,7 +126,7 @@ func (c *Conn) Receive(batch []transport.Message) (int, error) {
 			return 0, c.why(err)
 		}
 		switch {
-		case r.err == 0 || r.err == unix.EINTR:
+		case r.err == 0 || r.err == unix.EINTR || r.err == unix.EAGAIN:
 		case fromPath(r.err):
 			c.refused.Add(1)
 		default:

@@ -34,25 +34,31 @@ type sender struct {
 	one, many func(fd uintptr) bool
 }
 
-func (s *sender) init() {
+// init makes the calls; turns says that they wait in the kernel (socket.Turns).
+func (s *sender) init(turns bool) {
+	flags := uintptr(unix.MSG_DONTWAIT)
+	if turns {
+		flags = 0
+	}
 	s.cuttable = trainBytes
 	s.one = func(fd uintptr) bool {
 		m := s.batch[0]
-		_, _, err := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)))
+		_, _, err := unix.RawSyscall6(unix.SYS_SENDTO, fd,
+			uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)), flags, 0, 0)
 		if s.n, s.err = 0, err; err == 0 {
 			s.n = 1
 		}
-		return err != unix.EAGAIN
+		return err != unix.EAGAIN || turns
 	}
 	s.many = func(fd uintptr) bool {
 		taken, _, err := unix.RawSyscall6(unix.SYS_SENDMMSG, fd,
-			uintptr(unsafe.Pointer(&s.headers[0])), uintptr(s.used), unix.MSG_DONTWAIT, 0, 0)
+			uintptr(unsafe.Pointer(&s.headers[0])), uintptr(s.used), flags, 0, 0)
 		if s.n, s.err = 0, err; err == 0 {
 			for _, n := range s.lengths[:taken] {
 				s.n += n
 			}
 		}
-		return err != unix.EAGAIN
+		return err != unix.EAGAIN || turns
 	}
 }
 
@@ -121,7 +127,7 @@ func (c *Conn) Send(batch [][]byte) (int, error) {
 		switch {
 		case s.err == 0:
 			errs = 0
-		case s.err == unix.EINTR, refused:
+		case s.err == unix.EINTR, s.err == unix.EAGAIN, refused:
 		case s.err == unix.EMSGSIZE:
 			return sent, fmt.Errorf("%w: %d bytes: %w", transport.ErrTooLarge, len(batch[sent]), s.err)
 		case s.err == unix.ENOBUFS || s.err == unix.ENOMEM:

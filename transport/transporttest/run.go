@@ -16,8 +16,9 @@ import (
 	"netcmp/transport"
 )
 
-// Run puts tr to the proof over IPv4 and over IPv6; one that resumes sessions
-// also with each of its connections resumed, over IPv4: a ticket knows no address.
+// Run puts tr to the proof over IPv4 and over IPv6; over IPv4 also with messages that
+// take turns, which only those look at that do not encrypt, and one that resumes sessions
+// with each of its connections resumed.
 func Run(t *testing.T, tr transport.Transport) {
 	for _, family := range []struct {
 		name string
@@ -33,6 +34,11 @@ func Run(t *testing.T, tr transport.Transport) {
 			s := suite{tr: tr, host: family.host, promise: tr.Properties()}
 			s.requireHost(t)
 			s.run(t)
+			if !s.promise.Encrypted && family.host.Is4() {
+				turns := s
+				turns.turns = true
+				t.Run("Turns", turns.run)
+			}
 			if s.promise.Resumes && family.host.Is4() {
 				s.resume = true
 				t.Run("Resumed", func(t *testing.T) {
@@ -61,6 +67,7 @@ type suite struct {
 	host    netip.Addr
 	promise transport.Properties
 	resume  bool // pair gives connections that resume a session
+	turns   bool // pair gives connections whose messages take turns
 }
 
 func (s suite) run(t *testing.T) {
@@ -127,7 +134,7 @@ func (s suite) pair(t *testing.T, c transport.Config) (client, server transport.
 	if c.Session == 0 {
 		c.Session = session
 	}
-	c.Resumable = s.resume
+	c.Resumable, c.Turns = s.resume, s.turns
 	client, server = Pair(t, s.tr, s.host, c)
 	if s.resume {
 		s.requireResumed(t, client)
