@@ -7,7 +7,7 @@ const lengthMax = 1000
 
 // reportLoss describes the pattern of loss among the numbers below sent, after
 // RFC 3357. A loss period begins at a loss that follows a delivery, so periods
-// are the holes of the bitmap. The loss distance is the difference between the
+// are the holes of the set of numbers. The loss distance is the difference between the
 // numbers of successive losses; the first loss, which has distance 0 by the
 // RFC's convention, is left out of its minimum and mean.
 func reportLoss(seen *Numbers, sent uint64) *result.Loss {

@@ -81,7 +81,7 @@ func TestBulkAllocatesNothing(t *testing.T) {
 				return after.Mallocs - before.Mallocs
 			}
 			few, many := allocations(10_000), allocations(110_000)
-			// A page of the ledger's bitmap holds 32768 messages; a wait now and then
+			// A page of the ledger's set of numbers holds 32768 messages; a wait now and then
 			// is the runtime's.
 			if many > few+1000 {
 				t.Errorf("%s, %d bytes: 10,000 messages allocate %d times, 110,000 %d times", tr.Name(), size, few, many)

@@ -36,8 +36,8 @@ func Turns(conn interface {
 				return
 			}
 		}
-		if fd, err = unix.FcntlInt(handle, unix.F_DUPFD_CLOEXEC, 0); err == nil {
-			err = unix.SetNonblock(fd, false) // and so is handle: they share it
+		if err = unix.SetNonblock(int(handle), false); err == nil { // and so is whatever else it is known by
+			fd, err = unix.FcntlInt(handle, unix.F_DUPFD_CLOEXEC, 0)
 		}
 	}); e != nil {
 		return nil, e
@@ -45,6 +45,6 @@ func Turns(conn interface {
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), "socket")
-	return f, conn.Close()
+	_ = conn.Close() // the socket stays
+	return os.NewFile(uintptr(fd), "socket"), nil
 }
