@@ -72,10 +72,16 @@ func TestPlannedTimes(t *testing.T) {
 
 // A saturating sender is never late, and ends at its duration.
 func TestSaturate(t *testing.T) {
-	const duration = 5 * time.Millisecond
-	s, _, far := newSender(datagrams(), workload.Plan{Duration: duration, Saturate: true, Size: 64})
-	// It begins when the machine lets it: its start may lie ahead, not behind.
-	start := clock.Now() + int64(100*time.Millisecond)
+	// Far longer than a machine keeps a sender from its start, at some
+	// thousand messages a second.
+	const duration = 500 * time.Millisecond
+	f := datagrams()
+	f.taking = func(message.Header) error {
+		time.Sleep(100 * time.Microsecond)
+		return nil
+	}
+	s, _, far := newSender(f, workload.Plan{Duration: duration, Saturate: true, Size: 64})
+	start := clock.Now() + int64(10*time.Millisecond)
 	out := s.run(start)
 	if out.Sent == 0 || out.Scheduled != out.Sent || out.PacingErrorNS != nil || out.BlockedSends != 0 || int64(len(far.inbox)) != out.Sent {
 		t.Errorf("%+v, %d arrived", out, len(far.inbox))
