@@ -56,7 +56,14 @@ func (s *sender) stop() { s.stopped.Store(true) }
 // handed over, or at stop, or when the connection fails.
 func (s *sender) run(start int64) SendReport {
 	w := pacer.New()
-	defer w.Close()
+	if s.plan.Saturate {
+		// After its start it waits for the transport alone; a goroutine that is
+		// locked to its thread costs a change of threads with each of those waits.
+		w.Until(start, nil, s.stopped.Load)
+		w.Close()
+	} else {
+		defer w.Close()
+	}
 	var (
 		schedule = workload.NewSchedule(s.plan)
 		perSlot  = ledger.NewSentCount(start, s.interval)
