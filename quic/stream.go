@@ -22,7 +22,7 @@ type streamConn struct {
 }
 
 func newStream(l *link) transport.Conn {
-	c := &streamConn{link: l, in: newAhead(), reader: stream.Reader{Largest: l.largest}}
+	c := &streamConn{link: l, in: newAhead(l.ended), reader: stream.Reader{Largest: l.largest}}
 	go c.run()
 	return c
 }
@@ -35,7 +35,7 @@ func (c *streamConn) run() {
 		c.in.fail(err)
 		return
 	}
-	if c.in.run(c.ended, in) {
+	if c.in.run(c.session.Context(), in) {
 		c.part()
 	}
 }
@@ -98,7 +98,7 @@ func (c *streamConn) Receive(batch []transport.Message) (int, error) {
 		if n, err := c.reader.Next(batch); n > 0 || err != nil {
 			return n, err
 		}
-		if err := c.reader.Read(from{c.in, c.ended}, c.in.at); err != nil {
+		if err := c.reader.Read(c.in, c.in.at); err != nil {
 			return 0, c.why(err)
 		}
 		if c.closed.Load() {
@@ -114,6 +114,7 @@ func (c *streamConn) Close() error {
 		if out := c.out.Load(); out != nil {
 			_ = out.SetWriteDeadline(past)
 		}
+		c.in.wake()
 	}, func() error {
 		if out := c.out.Load(); out != nil && out.Close() == nil {
 			return c.await()

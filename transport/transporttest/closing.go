@@ -111,8 +111,41 @@ func (s suite) testCloseDelivers(t *testing.T) {
 	wait(t, patience, "sending and closing", sent)
 }
 
-// The same when the end that closes has not read what the other one sends and
-// goes on sending.
+// Close does not wait for a peer that receives no more, or nothing yet, when there is
+// room for what it sent: the peer has it, and gives it to whoever asks later.
+func (s suite) testCloseIsSeen(t *testing.T) {
+	const count, size = 20, 100
+	for _, asked := range []int{0, count / 2, count} {
+		client, server := s.pair(t, transport.Config{})
+		in := newReader(server, 64)
+		within(t, patience, "the first messages", func() error {
+			if err := post(client, letters(0, asked, size)); err != nil {
+				return err
+			}
+			return in.expect(0, asked, s.promise.Ordered)
+		})
+		begun := time.Now()
+		within(t, patience, "sending the rest and closing", func() error {
+			if err := post(client, letters(uint64(asked), count-asked, size)); err != nil {
+				return err
+			}
+			return client.Close()
+		})
+		// Where nothing tells it of the end, it waits for three.
+		if took := time.Since(begun); took > 2*time.Second {
+			t.Errorf("closed after %v, when %d of %d were received", took, asked, count)
+		}
+		within(t, patience, "receiving the rest", func() error {
+			if err := in.expect(uint64(asked), count-asked, s.promise.Ordered); err != nil {
+				return err
+			}
+			return wants(transport.ErrPeerGone, receiveOnce(server))()
+		})
+	}
+}
+
+// What was sent before Close arrives, too, when the end that closes has not read
+// what the other one sends and goes on sending.
 func (s suite) testCloseDeliversWhileReceiving(t *testing.T) {
 	const count, size = 500, 1000
 	for range 5 {

@@ -100,6 +100,7 @@ func (s suite) run(t *testing.T) {
 	if s.promise.Reliable {
 		t.Run("Everything", s.testEverything)
 		t.Run("CloseDelivers", s.testCloseDelivers)
+		t.Run("CloseIsSeen", s.testCloseIsSeen)
 		t.Run("CloseDeliversWhileReceiving", s.testCloseDeliversWhileReceiving)
 	}
 	if s.promise.Handshake {
