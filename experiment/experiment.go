@@ -220,7 +220,7 @@ func runRemote(ctx context.Context, c Config) (*result.Document, error) {
 	control := peer.Dialled(trust)
 	defer control.CloseIdleConnections()
 	out, err := peer.Run(ctx, peer.ClientConfig{
-		Transports: Transports(), Control: control, Base: "https://" + c.Connect, Remote: true,
+		Transports: Transports(), Control: control, Base: "https://" + c.Connect, Remote: true, Sole: true,
 		Token: c.Token, Server: server, Traces: c.Traces, Clock: c.Clock,
 	}, c.Spec, func(p peer.Progress) {
 		if p.Partial != nil {

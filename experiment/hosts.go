@@ -101,7 +101,7 @@ func serverMain() int {
 		return fail(err)
 	}
 	s := peer.NewServer(peer.ServerConfig{
-		Transports: Transports(), Addr: order.Addr, Private: order.Private, Log: zerolog.Nop(),
+		Transports: Transports(), Addr: order.Addr, Private: order.Private, Sole: true, Log: zerolog.Nop(),
 		QlogDir: order.QlogDir,
 	})
 	profiled, err := order.Profile.profile("server")
@@ -166,7 +166,7 @@ func clientMain() int {
 	}
 	out, err := peer.Run(ctx, peer.ClientConfig{
 		Transports: Transports(), Control: peer.Over(control), Base: "http://lab",
-		Server: order.Server, Private: order.Private, Traces: order.Traces,
+		Server: order.Server, Private: order.Private, Sole: true, Traces: order.Traces,
 		Begin: func(ctx context.Context) error {
 			if err := tell(clientLine{Ready: true}); err != nil {
 				return err

@@ -28,6 +28,7 @@ type ClientConfig struct {
 	Server     netip.Addr // where the server's sessions listen
 	Private    bool       // see ServerConfig
 	Remote     bool       // the control channel is dialled, and the server goes by its address
+	Sole       bool       // this process has no other session at a time; see collect
 	Traces     transport.Traces
 	Clock      ClockSource // "" is ClockAuto
 	// Begin is called before the connection that is measured, where another one
@@ -172,6 +173,9 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	defer cancel()
 	defer context.AfterFunc(watching, cancel)()
 
+	if r.config.Sole {
+		collect()
+	}
 	offset, _, _, _ := clocks.state()
 	asked := r.spec.config(r.session.Session)
 	asked.Certificate, asked.Traces = r.session.Certificate, r.config.Traces

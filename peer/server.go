@@ -32,6 +32,7 @@ type ServerConfig struct {
 	Transports []transport.Transport
 	Addr       netip.Addr     // where sessions listen
 	Private    bool           // this host is the session's alone, so its counters tell of it
+	Sole       bool           // this process has no other session at a time; see collect
 	QlogDir    string         // see transport.Traces; a client cannot ask for it
 	Token      string         // demanded of every request; "" demands none
 	Sessions   int            // at most so many at once; 0 is 16

@@ -239,6 +239,9 @@ func (x *session) take(w http.ResponseWriter, r *http.Request) transport.Conn {
 		refuse(w, "the session has its connection, or has ended")
 		return nil
 	}
+	if x.server.config.Sole {
+		collect()
+	}
 	from := x.clientAt(o.Client)
 	// A handshake's last segment that is lost comes again, but not soon.
 	ctx, cancel := context.WithTimeout(r.Context(), x.spec.Patience)
