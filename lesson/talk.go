@@ -180,7 +180,7 @@ func (h *host) Resumable(_ Order, _ *Done) error { return awaitTicket(h.talk.ses
 // Daemon has netcmp's own server (netcmp serve) answer at To, which is idle for Every
 // at the longest and gives a client address N connections; 0: any.
 func (h *host) Daemon(o Order, _ *Done) error {
-	l, err := net.Listen("tcp", o.To.String())
+	l, err := (&net.ListenConfig{KeepAlive: unprobed}).Listen(context.Background(), "tcp", o.To.String())
 	if err != nil {
 		return err
 	}
@@ -191,6 +191,11 @@ func (h *host) Daemon(o Order, _ *Done) error {
 
 // hands is how many connections are made at once.
 const hands = 8
+
+// unprobed leaves keep-alive probes off, as the kernel does (RFC 1122 §4.2.3.6). Go has
+// one sent over each connection on which nothing was said for 15 s: many connections
+// that are made slowly would not be at rest.
+const unprobed = -1
 
 // Hold makes N connections to To, asks one question over each, and keeps them. It
 // ends with the first that fails, or is not answered.
@@ -207,7 +212,7 @@ func (h *host) Hold(o Order, d *Done) error {
 		for range min(hands, o.N) {
 			working.Go(func() {
 				for range turns {
-					c, err := net.Dial("tcp", o.To.String())
+					c, err := (&net.Dialer{KeepAlive: unprobed}).Dial("tcp", o.To.String())
 					if err == nil {
 						err = askTime(c)
 					}
