@@ -1,6 +1,7 @@
 package quic
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,8 +15,8 @@ import (
 )
 
 const (
-	pieceSize = 16 << 10
-	pieces    = 16
+	pieceSize = 16 << 10  // the largest that is read ahead at once
+	aheadMost = 256 << 10 // about as much is read ahead in all
 )
 
 // ahead reads a stream while nobody asks for it, as a kernel does: what came
@@ -55,8 +56,9 @@ func (a *ahead) run(connected context.Context, in *quicgo.ReceiveStream) (whole 
 	final := make(chan struct{})
 	in.SetReceiveFinalSizeCallback(func(int64) { close(final) })
 	a.in.Store(in)
-	for a.err == nil && a.wanted.Err() == nil && !a.asked.Load() && len(a.read) < pieces {
-		a.piece(in)
+	buf := make([]byte, pieceSize)
+	for n := 0; a.err == nil && a.wanted.Err() == nil && !a.asked.Load() && n < aheadMost; {
+		n += a.piece(in, buf)
 	}
 	a.turn <- struct{}{}
 	select {
@@ -66,7 +68,7 @@ func (a *ahead) run(connected context.Context, in *quicgo.ReceiveStream) (whole 
 	}
 	<-a.turn
 	for a.err == nil && a.wanted.Err() == nil {
-		a.piece(in)
+		a.piece(in, buf)
 		a.turn <- struct{}{} // whoever waits for it has it first
 		<-a.turn
 	}
@@ -84,16 +86,16 @@ func (a *ahead) run(connected context.Context, in *quicgo.ReceiveStream) (whole 
 }
 
 // piece reads what has come, or else waits for it, for the stream's end, or to be
-// woken.
-func (a *ahead) piece(in *quicgo.ReceiveStream) {
-	data := make([]byte, pieceSize)
-	n, err := in.Read(data)
+// woken. It says how many bytes came.
+func (a *ahead) piece(in *quicgo.ReceiveStream, buf []byte) int {
+	n, err := in.Read(buf)
 	if n > 0 {
-		a.read = append(a.read, piece{data[:n], clock.Now()})
+		a.read = append(a.read, piece{bytes.Clone(buf[:n]), clock.Now()})
 	}
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		a.err = err
 	}
+	return n
 }
 
 // fail says that there is no stream to read.
