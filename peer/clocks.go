@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -146,10 +147,12 @@ var ErrUnsynchronised = errors.New("clock is not synchronised, says its kernel (
 // readClock finds how the server's clock stands to ours.
 func (c *control) readClock(ctx context.Context, by ClockSource) (*clocks, error) {
 	k := &clocks{source: "estimated over the control channel"}
+	ask := c.reach
 	for range clockReadings {
 		own := ownReading()
 		before := clock.Now()
-		reading, x, err := c.exchangeClocks(ctx)
+		reading, x, err := ask(ctx)
+		ask = c.exchangeClocks
 		if err != nil {
 			return nil, err
 		}
@@ -164,6 +167,32 @@ func (c *control) readClock(ctx context.Context, by ClockSource) (*clocks, error
 		k.add(x)
 	}
 	return k, nil
+}
+
+const (
+	// reachTries is how often a channel is begun.
+	reachTries = 3
+	// reachBroken is when a beginning that has failed has not been refused: that is
+	// told at once.
+	reachBroken = time.Second
+)
+
+// reach reads the server's clock for the first time, which makes the channel. It begins
+// anew when that breaks in the midst, as it may on a path that loses in bursts.
+func (c *control) reach(ctx context.Context) (reading clockReading, x exchange, err error) {
+	for range reachTries {
+		began := clock.Now()
+		reading, x, err = c.exchangeClocks(ctx)
+		var (
+			connecting *net.OpError
+			answer     *refusal
+		)
+		if err == nil || ctx.Err() != nil || errors.As(err, &answer) || errors.As(err, &connecting) && connecting.Op == "dial" ||
+			time.Duration(clock.Now()-began) < reachBroken {
+			break
+		}
+	}
+	return reading, x, err
 }
 
 // exchangeClocks reads the server's clock once.

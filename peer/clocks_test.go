@@ -1,9 +1,11 @@
 package peer
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -62,6 +64,43 @@ func TestClockOffset(t *testing.T) {
 			least, most := time.Duration(*m.Delay.MinNS), time.Duration(*m.Delay.MaxNS)
 			if least < -bound || most > bound || to.FirstNS == nil || *to.FirstNS > int64(bound) || len(m.Intervals) != 1 {
 				t.Errorf("delay %v to %v, first %v, %d intervals", least, most, to.FirstNS, len(m.Intervals))
+			}
+		})
+	}
+}
+
+// A channel whose beginning breaks is begun anew, a few times; one that is refused, as
+// it is at once, is not.
+func TestReach(t *testing.T) {
+	t.Parallel()
+	for name, x := range map[string]struct {
+		breaks int           // so many connections
+		after  time.Duration // from their beginning
+		dials  int
+		ok     bool
+	}{
+		"broken twice": {reachTries - 1, reachBroken + 100*time.Millisecond, reachTries, true},
+		"broken":       {reachTries, reachBroken + 100*time.Millisecond, reachTries, false},
+		"refused":      {1, 0, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			near, far := socketPair(t)
+			r := newServer(t, ServerConfig{}, Listen(far), nil)
+			t.Cleanup(func() { near.Close() })
+			dials := 0
+			r.client.Control = over(0, func(context.Context, string, string) (net.Conn, error) {
+				if dials++; dials > x.breaks {
+					return near, nil
+				}
+				broken, end := socketPair(t)
+				time.AfterFunc(x.after, func() { end.Close() })
+				return broken, nil
+			})
+			c := control{base: "http://lab", http: r.client.Control}
+			_, _, err := c.reach(t.Context())
+			if (err == nil) != x.ok || dials != x.dials {
+				t.Errorf("%d were dialled, want %d: %v", dials, x.dials, err)
 			}
 		})
 	}

@@ -12,9 +12,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestConformance(t *testing.T) { transporttest.Run(t, tcp.New()) }
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	transporttest.Run(t, tcp.New())
+}
 
-func TestTLSConformance(t *testing.T) { transporttest.Run(t, tcp.NewTLS()) }
+func TestTLSConformance(t *testing.T) {
+	t.Parallel()
+	transporttest.Run(t, tcp.NewTLS())
+}
 
 func TestAllocations(t *testing.T) { transporttest.NoAllocations(t, tcp.New()) }
 

@@ -197,7 +197,7 @@ func (p *program) serve(c *cli.Context) error {
 		return err
 	}
 	config.Log, config.TLS = log, &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{identity}}
-	l, err := (&net.ListenConfig{}).Listen(c.Context, "tcp", addr.String())
+	l, err := (&net.ListenConfig{Control: peer.Thin}).Listen(c.Context, "tcp", addr.String())
 	if err != nil {
 		return err
 	}
