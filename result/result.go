@@ -20,6 +20,7 @@ type Document struct {
 	Engine      string      `json:"engine"`
 	Interrupted bool        `json:"interrupted"` // ended before its plan was carried out
 	Warnings    []string    `json:"warnings"`
+	Trust       *Trust      `json:"trust"` // null in documents of versions that did not measure it
 	Environment Environment `json:"environment"`
 	Plan        Plan        `json:"plan"`
 	Setup       Setup       `json:"setup"`
@@ -43,11 +44,12 @@ type Document struct {
 // Measured is the account of one stream of numbered messages.
 type Measured struct {
 	Delivery   Delivery   `json:"delivery"`
-	Account    *Account   `json:"account"` // datagram protocols; null for the others
+	Account    *Account   `json:"account"`
 	Loss       *Loss      `json:"loss"`
 	Order      *Order     `json:"order"`
 	Delay      *Delay     `json:"delay"`
 	Stall      *Stall     `json:"stall"`
+	ReadLate   *ReadLate  `json:"read_late"` // null where the packets do not show it
 	Deadline   []Deadline `json:"deadline"`
 	Speed      Speed      `json:"speed"`
 	Instrument Instrument `json:"instrument"`
@@ -80,6 +82,8 @@ type Messages struct {
 	WaitingNS  []int64 `json:"waiting_ns,omitempty"`
 	CrossingNS []int64 `json:"crossing_ns,omitempty"`
 	HeldNS     []int64 `json:"held_ns,omitempty"`
+	BlockedNS  []int64 `json:"blocked_ns,omitempty"`
+	ReadLateNS []int64 `json:"read_late_ns,omitempty"`
 }
 
 // Capture is what the capture of the lab's packets says of itself.
@@ -99,6 +103,8 @@ type Anatomy struct {
 	WaitingNS    *Quantiles  `json:"waiting_ns"`
 	CrossingNS   *Quantiles  `json:"crossing_ns"`
 	HeldNS       *Quantiles  `json:"held_ns"`
+	BlockedNS    *Quantiles  `json:"blocked_ns"`     // of HeldNS: an earlier message was missing; 0 for a transport that does not order messages
+	ReadLateNS   *Quantiles  `json:"read_late_ns"`   // of HeldNS: the rest, until the receiving process read the message
 	Slowest      []Dissected `json:"slowest"`        // the slowest first
 	ClockErrorNS int64       `json:"clock_error_ns"` // of the wall clock, by which packets are stamped, against the messages' clock
 }
@@ -109,6 +115,8 @@ type Dissected struct {
 	WaitingNS  int64 `json:"waiting_ns"`
 	CrossingNS int64 `json:"crossing_ns"`
 	HeldNS     int64 `json:"held_ns"`
+	BlockedNS  int64 `json:"blocked_ns"`
+	ReadLateNS int64 `json:"read_late_ns"`
 }
 
 // MaxMessages bounds Messages: of later numbers nothing is kept.
@@ -199,24 +207,48 @@ type Connections struct {
 	SecureNS  *Quantiles `json:"secure_ns"`
 }
 
-// Delivery counts messages. Received counts every whole message that came,
-// duplicates included; Delivered counts distinct numbers;
+// Trust verdicts.
+const (
+	Good      = "good"
+	Disturbed = "disturbed"
+)
+
+// Trust says whether the machine that measured disturbed the figures.
+type Trust struct {
+	Verdict string   `json:"verdict"`  // Good or Disturbed
+	WorstNS int64    `json:"worst_ns"` // the longest time that the machine may have added to one message's delay
+	Reasons []string `json:"reasons"`  // one sentence each; empty where Verdict is Good
+}
+
+// Delivery counts messages. Due counts the planned messages that the user did not
+// cut off: all of them, unless the run was interrupted. Received counts every whole
+// message that arrived, duplicates included; Delivered counts distinct numbers;
 // Lost = Sent − Delivered (RFC 7680: corrupted is lost, duplicated is received).
+// Unsent = Due − Sent: messages that the transport did not accept before the run
+// ended. Each of them is infinitely late, like a lost one.
 type Delivery struct {
 	Scheduled  int64    `json:"scheduled"`
+	Due        int64    `json:"due"`
 	Sent       int64    `json:"sent"`
+	Unsent     int64    `json:"unsent"`
 	Received   *int64   `json:"received"`
 	Delivered  *int64   `json:"delivered"`
 	Lost       *int64   `json:"lost"`
 	Duplicated *int64   `json:"duplicated"` // further copies of a delivered number
 	Corrupted  *int64   `json:"corrupted"`  // damaged messages that reached the receiver's host: found by the checksum of the message, or thrown away by the host's own checksums
 	Late       *int64   `json:"late"`       // delivered, but after the longest deadline
-	Ratio      *float64 `json:"ratio"`      // Delivered/Sent
+	Ratio      *float64 `json:"ratio"`      // Delivered/Due
 }
 
-// Account says where every message that was sent and not delivered went:
-// sent = delivered + link_lost + queue_dropped + receiver_dropped + in_flight + unexplained.
+// Planned returns the number of messages that ratios and percentiles refer to: Due.
+// Documents of versions without that field refer to Sent.
+func (d Delivery) Planned() int64 { return max(d.Due, d.Sent) }
+
+// Account says where every message that was due and not delivered went:
+// due = delivered + unsent + link_lost + queue_dropped + receiver_dropped + in_flight + unexplained.
+// Of a protocol that retransmits only Unsent is known; the other fields are null.
 type Account struct {
+	Unsent          *int64 `json:"unsent"`         // never accepted by the transport
 	LinkLost        *int64 `json:"link_lost"`      // lost or damaged by the path
 	LinkCorrupted   *int64 `json:"link_corrupted"` // of LinkLost: damaged
 	QueueDropped    *int64 `json:"queue_dropped"`  // the path's queue was full
@@ -304,13 +336,23 @@ type Stall struct {
 	Exact            bool       `json:"exact"`        // by the packets (Anatomy); false: estimated from arrival times
 }
 
-// Deadline is the share of sent messages that arrived within a time.
+// ReadLate counts messages that had arrived in order, with none missing before them,
+// and that the receiving process read more than a millisecond later. That delay is
+// the instrument's, not the protocol's.
+type ReadLate struct {
+	Messages int64      `json:"messages"`
+	NS       *Quantiles `json:"ns"` // of those messages; null without any
+}
+
+// Deadline is the share of due messages that arrived within a time.
 type Deadline struct {
 	WithinNS    int64    `json:"within_ns"`
 	InTimeRatio *float64 `json:"in_time_ratio"`
 }
 
-// Speed of delivery, from the first planned send time to the last delivery.
+// Speed of delivery, from the first planned send time to the end of the plan or to
+// the last delivery, whichever is later. Without at least two messages and a
+// duration there is no rate, and the fields are null.
 type Speed struct {
 	DurationNS *int64   `json:"duration_ns"`
 	GoodputBPS *float64 `json:"goodput_bps"` // payload delivered for the first time (RFC 5166), header of the message included
@@ -328,8 +370,18 @@ type Instrument struct {
 	OverdueSends int64 `json:"overdue_sends"`
 	BlockedSends int64 `json:"blocked_sends"` // sends that were late because the transport did not take the message before
 	MissedSends  int64 `json:"missed_sends"`  // scheduled and never sent
-	SpunNS       int64 `json:"spun_ns"`       // processor time that the sender spent on being punctual; not in Cost
-	Clock        Clock `json:"clock"`
+	// LatenessNS is how late this machine ran the parts of the instrument.
+	LatenessNS *Lateness `json:"lateness_ns"`
+	SpunNS     int64     `json:"spun_ns"` // processor time that the sender spent on being punctual; not in Cost
+	Clock      Clock     `json:"clock"`
+}
+
+// Lateness is how late the sending process, the emulated path and the receiving
+// process did their work. A part that was not measured is null.
+type Lateness struct {
+	Sender   *Quantiles `json:"sender"`   // handed over − planned, where the transport was free to accept the message
+	Path     *Quantiles `json:"path"`     // handed on − due, in the emulator
+	Receiver *Quantiles `json:"receiver"` // read by the process − received by the kernel
 }
 
 // Clock says which clock one-way delay was measured on.
@@ -346,7 +398,8 @@ type Clock struct {
 // Interval is one stretch of the run. Delivered, goodput and delay are of the
 // messages that arrived in it; Lost are those planned in it and never delivered.
 type Interval struct {
-	AtNS       int64   `json:"at_ns"` // its beginning, from the start of the run
+	AtNS       int64   `json:"at_ns"`     // its beginning, from the start of the run
+	LengthNS   int64   `json:"length_ns"` // the last one ends with the run
 	Delivered  int64   `json:"delivered"`
 	Lost       *int64  `json:"lost"`
 	GoodputBPS float64 `json:"goodput_bps"`
@@ -368,7 +421,17 @@ type Wire struct {
 // Cost is the CPU time, user and system, of each end's process over the run,
 // without what the sender spent on being punctual (Instrument.SpunNS), and without
 // the connection's beginning, unless messages left with it (Setup.EarlyData).
+//
+// SendCallsNS and ReceiveCallsNS are the protocol's part of it. They count thread CPU
+// time inside the calls into the transport, per message. They are null for a protocol
+// that does its work in threads of its own, as QUIC does.
 type Cost struct {
+	SendCallsNS    *int64 `json:"send_calls_ns"`
+	ReceiveCallsNS *int64 `json:"receive_calls_ns"`
+	// CallErrorNS is the CPU time of reading the clock around one call, already
+	// subtracted: figures below it mean nothing.
+	CallErrorNS             *int64 `json:"call_error_ns"`
+	InstrumentNS            *int64 `json:"instrument_ns"` // CPU time of both processes outside these calls
 	SenderCPUNS             *int64 `json:"sender_cpu_ns"`
 	ReceiverCPUNS           *int64 `json:"receiver_cpu_ns"`
 	SenderCPUPerMessageNS   *int64 `json:"sender_cpu_per_message_ns"`
