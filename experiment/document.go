@@ -113,7 +113,8 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 			// after it nobody knows.
 			m.Delivery.Lost, m.Delivery.Ratio = nil, nil
 		}
-		m.Delivery.Scheduled, m.Delivery.Sent = x.Scheduled, x.Sent
+		m.Delivery.Scheduled, m.Delivery.Due, m.Delivery.Sent = x.Scheduled, max(x.Due, x.Sent), x.Sent
+		m.Delivery.Unsent = m.Delivery.Due - m.Delivery.Sent
 		m.Instrument.PacingErrorNS, m.Instrument.PacingErrorMeanNS = x.PacingErrorNS, x.PacingErrorMeanNS
 		m.Instrument.OverdueSends, m.Instrument.BlockedSends = x.OverdueSends, x.BlockedSends
 		m.Instrument.SpunNS = x.SpunNS
@@ -127,9 +128,11 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 	if s.there {
 		m.Instrument.Clock = result.Clock{Source: "round trip on one clock", OffsetNS: new(int64(0)), UncertaintyNS: new(int64(0))}
 	}
+	m.Account = &result.Account{}
 	if !a.properties().Reliable {
 		m.Account = a.account(&m, s, up)
 	}
+	m.Account.Unsent = &m.Delivery.Unsent
 	return m
 }
 
@@ -347,6 +350,10 @@ func (a *assembly) warnings() {
 	}{{"", &d.Measured}, {" (down)", d.Reverse}} {
 		if s.m == nil {
 			continue
+		}
+		if n := s.m.Delivery.Unsent; n > 0 {
+			warn("%d of %d messages%s were due and never sent: the transport accepted no more before the run ended; they count as infinitely late",
+				n, s.m.Delivery.Due, s.name)
 		}
 		if acc := s.m.Account; acc != nil && acc.Unexplained != nil && *acc.Unexplained != 0 {
 			warn("%d messages are unexplained%s: neither the path nor the receiver accounts for them", *acc.Unexplained, s.name)

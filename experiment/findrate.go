@@ -228,12 +228,16 @@ func judged(m *result.Measured, rate float64, s RateSearch) result.RateTrial {
 	if t.Sent > 0 {
 		t.LossRatio = float64(t.Sent-t.Delivered) / float64(t.Sent)
 	}
-	span := s.Duration
+	span, gap := s.Duration, time.Duration(0) // to the last message, and from it to the plan's end
 	if rate > 0 {
+		gap = time.Duration(1e9 / rate)
 		span = time.Duration(float64(m.Delivery.Scheduled-1) / rate * 1e9)
 	}
 	if m.Speed.DurationNS != nil && m.Delay != nil && m.Delay.MinNS != nil {
-		t.LagNS = new(*m.Speed.DurationNS - int64(span) - *m.Delay.MinNS)
+		t.LagNS = new(int64(0))
+		if *m.Speed.DurationNS > int64(span+gap) {
+			*t.LagNS = *m.Speed.DurationNS - int64(span) - *m.Delay.MinNS
+		}
 		t.SentPerS = new(float64(t.Sent) / s.Duration.Seconds())
 	}
 	if rate > 0 {

@@ -45,16 +45,16 @@ func (d *deadlines) arrive(delay int64) {
 // late counts what was delivered after the longest deadline.
 func (d *deadlines) late() int64 { return d.counts[len(d.within)] }
 
-// report gives shares of among messages, shortest deadline first; they are
-// null when nothing was sent.
-func (d *deadlines) report(sent, among int64) []result.Deadline {
+// report gives shares of the due messages, shortest deadline first; they are
+// null when none was due.
+func (d *deadlines) report(due int64) []result.Deadline {
 	r := make([]result.Deadline, len(d.within))
 	var inTime int64
 	for i, w := range d.within {
 		inTime += d.counts[i]
 		r[i].WithinNS = w
-		if sent > 0 {
-			r[i].InTimeRatio = new(float64(inTime) / float64(among))
+		if due > 0 {
+			r[i].InTimeRatio = new(float64(inTime) / float64(due))
 		}
 	}
 	return r

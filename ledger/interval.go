@@ -48,21 +48,21 @@ func (s *slots) of(t int64) int {
 	return s.slot
 }
 
-// SentCount counts messages by the interval of their planned time: the
+// DueCount counts messages by the interval of their planned time: the
 // sender's side of Sent.PerInterval. Its zero value starts at 0 and has
 // intervals of a second. One goroutine owns it.
-type SentCount struct {
+type DueCount struct {
 	slots  slots
 	counts []int64
 }
 
-// NewSentCount wants the Start and Interval of the ledger's Config.
-func NewSentCount(start int64, interval time.Duration) *SentCount {
-	return &SentCount{slots: newSlots(clamp(start, maxTime), interval)}
+// NewDueCount wants the Start and Interval of the ledger's Config.
+func NewDueCount(start int64, interval time.Duration) *DueCount {
+	return &DueCount{slots: newSlots(clamp(start, maxTime), interval)}
 }
 
-// Add enters a message that was sent.
-func (c *SentCount) Add(planned int64) {
+// Add enters a message that was due.
+func (c *DueCount) Add(planned int64) {
 	if planned < c.slots.low || planned >= c.slots.high {
 		c.move(planned)
 	}
@@ -70,7 +70,7 @@ func (c *SentCount) Add(planned int64) {
 }
 
 // move makes the slot of planned the current one, and room for its count.
-func (c *SentCount) move(planned int64) {
+func (c *DueCount) move(planned int64) {
 	i := c.slots.of(clamp(planned, maxTime))
 	if i >= len(c.counts) {
 		c.counts = append(c.counts, make([]int64, i+1-len(c.counts))...)
@@ -78,10 +78,10 @@ func (c *SentCount) move(planned int64) {
 }
 
 // PerInterval is a copy of the counts so far, for Sent.PerInterval; never nil.
-func (c *SentCount) PerInterval() []int64 { return append([]int64{}, c.counts...) }
+func (c *DueCount) PerInterval() []int64 { return append([]int64{}, c.counts...) }
 
 // in is the count of interval i.
-func (c *SentCount) in(i int) int64 {
+func (c *DueCount) in(i int) int64 {
 	if i < len(c.counts) {
 		return c.counts[i]
 	}
@@ -103,7 +103,7 @@ type timeline struct {
 	rows    []row     // the intervals before current
 	current row       // percentiles not yet filled in
 	delays  histogram // of current
-	planned SentCount // delivered messages by planned time
+	planned DueCount // delivered messages by planned time
 }
 
 func newTimeline(start int64, width time.Duration) timeline {
@@ -114,7 +114,7 @@ func newTimeline(start int64, width time.Duration) timeline {
 		last:    start,
 		arrived: arrived,
 		delays:  newHistogram(),
-		planned: SentCount{slots: newSlots(start, width)},
+		planned: DueCount{slots: newSlots(start, width)},
 	}
 }
 
@@ -149,46 +149,52 @@ func (t *timeline) closed() row {
 	return r
 }
 
-// seconds is the length of interval i.
-func (t *timeline) seconds(i int) float64 {
-	d := t.arrived.width
-	if i == maxIntervals-1 {
-		d = max(d, t.last-t.start-int64(i)*d)
+// length returns the length of interval i in a run that ends at end: the last one is
+// cut off there.
+func (t *timeline) length(i int, end int64) int64 {
+	left := end - t.start - int64(i)*t.arrived.width
+	if left <= 0 { // it begins with the run's end, or no end is known
+		return t.arrived.width
 	}
-	return time.Duration(d).Seconds()
+	if i == maxIntervals-1 {
+		return left
+	}
+	return min(left, t.arrived.width)
 }
 
-// report gives a row for each interval up to the last in which something
-// arrived or was to be sent. Goodput is over the whole of an interval, of the
-// last one too.
-func (t *timeline) report(sent []int64) []result.Interval {
+// report gives a row for each interval up to the end of the plan, or to the last
+// arrival if that is later. Goodput is over the row's own length.
+func (t *timeline) report(due []int64, end int64) []result.Interval {
+	end = max(end, t.last)
 	rows := t.rows
 	if t.current.delivered > 0 {
 		rows = append(rows[:len(rows):len(rows)], t.closed())
 	}
-	r := make([]result.Interval, min(max(len(rows), len(sent)), maxIntervals))
+	spanned := int((end - t.start + t.arrived.width - 1) / t.arrived.width)
+	r := make([]result.Interval, min(max(len(rows), len(due), spanned), maxIntervals))
 	for i := range r {
 		r[i].AtNS = int64(i) * t.arrived.width
+		r[i].LengthNS = t.length(i, end)
 		if i < len(rows) && rows[i].delivered > 0 {
 			r[i].Delivered = rows[i].delivered
-			r[i].GoodputBPS = float64(rows[i].bytes) * 8 / t.seconds(i)
+			r[i].GoodputBPS = float64(rows[i].bytes) * 8 / time.Duration(r[i].LengthNS).Seconds()
 			r[i].DelayP50NS, r[i].DelayP99NS = new(rows[i].p50), new(rows[i].p99)
 		}
-		if sent != nil {
-			r[i].Lost = new(max(0, sentIn(sent, i)-t.planned.in(i)))
+		if due != nil {
+			r[i].Lost = new(max(0, dueIn(due, i)-t.planned.in(i)))
 		}
 	}
 	return r
 }
 
-// sentIn is the count of interval i; the last one has what came after it too.
-func sentIn(sent []int64, i int) int64 {
-	if i >= len(sent) {
+// dueIn is the count of interval i; the last one has what came after it too.
+func dueIn(due []int64, i int) int64 {
+	if i >= len(due) {
 		return 0
 	}
-	n := sent[i]
+	n := due[i]
 	if i == maxIntervals-1 {
-		for _, more := range sent[i+1:] {
+		for _, more := range due[i+1:] {
 			n += more
 		}
 	}

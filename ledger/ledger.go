@@ -27,11 +27,15 @@ type Config struct {
 	Messages  bool // keep what became of each message
 }
 
-// Sent is what the sender says: without it nobody knows what is lost. The
-// numbers sent are 0 … Sent−1.
+// Sent is the sender's part of the account: without it no loss is known. The
+// numbers sent are 0 … Sent−1. Due messages are those planned that the user did not
+// cut off; where Due is below Sent, it counts as Sent.
 type Sent struct {
-	Scheduled, Sent int64
-	PerInterval     []int64 // messages sent by interval of their planned time; may be nil
+	Scheduled, Due, Sent int64
+	PerInterval          []int64 // due messages by interval of their planned time; may be nil
+	// Span is the length of the plan from its start, ns: rates and silence refer to
+	// it, or to the last arrival if that is later. 0: to the last arrival.
+	Span int64
 	// HostDiscarded are damaged messages that the receiver's host threw away
 	// by its own checksums, counted elsewhere; they are added to
 	// Delivery.Corrupted.
@@ -123,33 +127,45 @@ func (l *Ledger) Report(s Sent) result.Measured {
 	// A sender's count that is behind the arrivals, as it may be in mid-run,
 	// must not make ratios exceed one.
 	sent := max(s.Sent, 0)
-	among := max(sent, l.delivered)
+	due := max(s.Due, sent, l.delivered)
+	end := l.timeline.start + min(max(s.Span, 0), maxTime)
 	return result.Measured{
-		Delivery:  l.reportDelivery(s, sent, among),
+		Delivery:  l.reportDelivery(s, sent, due),
 		Loss:      reportLoss(&l.seen, uint64(sent)),
 		Order:     l.reportOrder(),
-		Delay:     l.reportDelay(among),
-		Stall:     l.stall.report(),
-		Deadline:  l.deadlines.report(sent, among),
-		Speed:     l.reportSpeed(),
-		Intervals: l.timeline.report(s.PerInterval),
-		Messages:  l.messages.report(among),
+		Delay:     l.reportDelay(due),
+		Stall:     l.stall.report(l.earliest(), end),
+		Deadline:  l.deadlines.report(due),
+		Speed:     l.reportSpeed(due, end),
+		Intervals: l.timeline.report(s.PerInterval, end),
+		Messages:  l.messages.report(due),
 	}
 }
 
-func (l *Ledger) reportDelivery(s Sent, sent, among int64) result.Delivery {
+// earliest returns when the first message could have arrived: at the beginning of
+// the run plus the least delay seen.
+func (l *Ledger) earliest() int64 {
+	if l.delivered == 0 {
+		return l.timeline.start
+	}
+	return l.timeline.start + max(l.delay.spread.min, 0)
+}
+
+func (l *Ledger) reportDelivery(s Sent, sent, due int64) result.Delivery {
 	d := result.Delivery{
 		Scheduled:  s.Scheduled,
+		Due:        due,
 		Sent:       sent,
+		Unsent:     max(due-max(sent, l.delivered), 0),
 		Received:   new(l.received),
 		Delivered:  new(l.delivered),
-		Lost:       new(among - l.delivered),
+		Lost:       new(max(sent-l.delivered, 0)),
 		Duplicated: new(l.duplicated),
 		Corrupted:  new(l.damaged + max(s.HostDiscarded, 0)),
 		Late:       new(l.deadlines.late()),
 	}
-	if sent > 0 {
-		d.Ratio = new(float64(l.delivered) / float64(among))
+	if due > 0 {
+		d.Ratio = new(float64(l.delivered) / float64(due))
 	}
 	return d
 }
@@ -171,11 +187,16 @@ func (l *Ledger) reportDelay(among int64) *result.Delay {
 	return r
 }
 
-// reportSpeed counts from the beginning of the run to the last delivery.
-// Goodput is RFC 5166's: data that came for the first time, per second.
-func (l *Ledger) reportSpeed() result.Speed {
-	d := l.stall.last - l.timeline.start
-	if l.delivered == 0 || d <= 0 {
+// reportSpeed counts from the beginning of the run to the end of the plan or to the
+// last delivery, whichever is later: an end that the survivors set would make a run
+// that lost its second half twice as fast. One message has no rate. Goodput is RFC
+// 5166's: data that arrived for the first time, per second.
+func (l *Ledger) reportSpeed(due, end int64) result.Speed {
+	if l.delivered > 0 {
+		end = max(end, l.stall.last)
+	}
+	d := end - l.timeline.start
+	if due < 2 || d <= 0 {
 		return result.Speed{}
 	}
 	seconds := time.Duration(d).Seconds()

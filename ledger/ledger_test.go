@@ -144,26 +144,26 @@ func TestDeadlines(t *testing.T) {
 func TestStartBelowZero(t *testing.T) {
 	const start = -10 * int64(time.Second)
 	l := New(Config{Start: start})
-	c := NewSentCount(start, 0)
+	c := NewDueCount(start, 0)
 	for n := range int64(4) {
 		at := start + n*int64(time.Second) + 5*ms
 		l.Arrive(uint64(n), at, at, at, 125)
 		c.Add(at)
 	}
-	m := l.Report(Sent{Sent: 4, PerInterval: c.PerInterval()})
+	m := l.Report(Sent{Sent: 4, PerInterval: c.PerInterval(), Span: 4 * int64(time.Second)})
 	equal(t, "rows", len(m.Intervals), 4)
 	for _, i := range m.Intervals {
 		equal(t, "delivered", i.Delivered, 1)
 		equal(t, "lost", *i.Lost, 0)
 		near(t, "goodput", i.GoodputBPS, 1000, 0)
 	}
-	equal(t, "duration", *m.Speed.DurationNS, 3*int64(time.Second)+5*ms)
+	equal(t, "duration", *m.Speed.DurationNS, 4*int64(time.Second))
 }
 
 // A run that outlasts the rows puts the rest into the last one.
 func TestIntervalsAreBounded(t *testing.T) {
 	l := New(Config{Interval: time.Millisecond})
-	c := NewSentCount(0, time.Millisecond)
+	c := NewDueCount(0, time.Millisecond)
 	end := (maxIntervals + 10) * ms
 	for n, at := range []int64{-5 * ms, 0, (maxIntervals - 1) * ms, end} {
 		l.Arrive(uint64(n), at, at, at, 125)
@@ -181,10 +181,10 @@ func TestIntervalsAreBounded(t *testing.T) {
 		t.Error("nothing was sent or delivered in the second interval")
 	}
 
-	var zero SentCount
+	var zero DueCount
 	zero.Add(1500 * ms)
 	if got := zero.PerInterval(); !slices.Equal(got, []int64{0, 1}) {
-		t.Errorf("zero SentCount: %v", got)
+		t.Errorf("zero DueCount: %v", got)
 	}
 }
 

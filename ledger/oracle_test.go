@@ -129,7 +129,7 @@ func TestAgainstDefinitions(t *testing.T) {
 		arrivals, sent, period := path(t)
 		interval := rapid.SampledFrom([]time.Duration{0, time.Millisecond, 50 * time.Millisecond}).Draw(t, "interval")
 		l := New(Config{Interval: interval})
-		count := NewSentCount(0, interval)
+		count := NewDueCount(0, interval)
 		for i, m := range arrivals {
 			l.Arrive(m.number, m.planned, m.sent, m.at, m.size)
 			if i == len(arrivals)/2 {
@@ -140,25 +140,30 @@ func TestAgainstDefinitions(t *testing.T) {
 		if width == 0 {
 			width = int64(time.Second)
 		}
-		for n := range sent {
+		due := sent + rapid.IntRange(0, 20).Draw(t, "unsent")
+		span := rapid.SampledFrom([]int64{0, 1, 1000 * period, int64(due) * period}).Draw(t, "span")
+		for n := range due {
 			count.Add(int64(n) * period)
 		}
-		say := Sent{Scheduled: int64(sent) + 1, Sent: int64(sent), PerInterval: count.PerInterval(), HostDiscarded: 3}
+		say := Sent{Scheduled: int64(due) + 1, Due: int64(due), Sent: int64(sent), PerInterval: count.PerInterval(), Span: span, HostDiscarded: 3}
 		got := l.Report(say)
 		same(t, "second report", l.Report(say), got)
 		first := firsts(arrivals)
 
-		same(t, "scheduled", got.Delivery.Scheduled, int64(sent)+1)
+		same(t, "scheduled", got.Delivery.Scheduled, int64(due)+1)
+		same(t, "due", got.Delivery.Due, int64(due))
+		same(t, "unsent", got.Delivery.Unsent, int64(due-sent))
 		same(t, "received", *got.Delivery.Received, int64(len(arrivals)))
 		same(t, "delivered", *got.Delivery.Delivered, int64(len(first)))
 		same(t, "duplicated", *got.Delivery.Duplicated, int64(len(arrivals)-len(first)))
 		same(t, "lost", *got.Delivery.Lost, int64(sent-len(first)))
 		same(t, "corrupted", *got.Delivery.Corrupted, int64(3))
-		close64(t, "ratio", got.Delivery.Ratio, float64(len(first))/float64(sent))
+		close64(t, "ratio", got.Delivery.Ratio, float64(len(first))/float64(due))
 
 		checkLoss(t, got.Loss, first, sent)
-		checkDelay(t, got, first, sent)
-		checkIntervals(t, got.Intervals, first, sent, width, period)
+		checkDelay(t, got, first, due)
+		checkEnd(t, got, first, due, span)
+		checkIntervals(t, got.Intervals, first, due, span, width, period)
 		if len(first) == 0 {
 			same(t, "order", got.Order, (*result.Order)(nil))
 			return
@@ -319,14 +324,12 @@ func delayOf(m message) int64 { return m.at - m.planned }
 func checkDelay(t failer, got result.Measured, first []message, sent int) {
 	var delays, ipdv []int64
 	var mean, square, jitter float64
-	var silence int64
 	for i, m := range first {
 		delays = append(delays, delayOf(m))
 		mean += float64(delayOf(m)) / float64(len(first))
 		if i > 0 {
 			p := first[i-1]
 			jitter += (math.Abs(float64((m.at-m.sent)-(p.at-p.sent))) - jitter) / 16
-			silence = max(silence, m.at-p.at)
 		}
 		for _, o := range first {
 			if o.number == m.number+1 {
@@ -345,7 +348,6 @@ func checkDelay(t failer, got result.Measured, first []message, sent int) {
 	about(t, "p999", d.P999NS, rank(delays, 999, sent))
 	if len(first) == 0 {
 		same(t, "delay", *d, result.Delay{})
-		same(t, "speed", got.Speed, result.Speed{})
 		return
 	}
 	same(t, "min", *d.MinNS, delays[0])
@@ -360,10 +362,8 @@ func checkDelay(t failer, got result.Measured, first []message, sent int) {
 		if math.Abs(float64(*d.JitterNS)-jitter) > 1 {
 			t.Errorf("jitter = %d, want %v", *d.JitterNS, jitter)
 		}
-		same(t, "silence", *got.Stall.LongestSilenceNS, silence)
 	} else {
 		same(t, "jitter", d.JitterNS, (*int64)(nil))
-		same(t, "silence", got.Stall.LongestSilenceNS, (*int64)(nil))
 	}
 	slices.Sort(ipdv)
 	about(t, "IPDV p50", d.IPDVP50NS, rank(ipdv, 500, len(ipdv)))
@@ -382,27 +382,54 @@ func checkDelay(t failer, got result.Measured, first []message, sent int) {
 		close64(t, "in time", got.Deadline[i].InTimeRatio, float64(inTime)/float64(sent))
 	}
 	same(t, "late", *got.Delivery.Late, int64(late))
-
-	bytes := 0
-	for _, m := range first {
-		bytes += m.size
-	}
-	last := first[len(first)-1].at
-	same(t, "duration", *got.Speed.DurationNS, last)
-	close64(t, "goodput", got.Speed.GoodputBPS, float64(bytes)*8/(float64(last)/1e9))
-	close64(t, "messages/s", got.Speed.MessagesPS, float64(len(first))/(float64(last)/1e9))
 }
 
-func checkIntervals(t failer, got []result.Interval, first []message, sent int, width, period int64) {
-	n := int(int64(sent-1)*period/width) + 1
+// checkEnd holds what depends on the run's end: the plan's or the last arrival.
+func checkEnd(t failer, got result.Measured, first []message, due int, span int64) {
+	end, bytes := span, 0
+	for _, m := range first {
+		end = max(end, m.at)
+		bytes += m.size
+	}
+	if due < 2 || end == 0 {
+		same(t, "speed", got.Speed, result.Speed{})
+	} else {
+		same(t, "duration", *got.Speed.DurationNS, end)
+		close64(t, "goodput", got.Speed.GoodputBPS, float64(bytes)*8/(float64(end)/1e9))
+		close64(t, "messages/s", got.Speed.MessagesPS, float64(len(first))/(float64(end)/1e9))
+	}
+
+	least := int64(0)
+	for i, m := range first {
+		if i == 0 || delayOf(m) < least {
+			least = delayOf(m)
+		}
+	}
+	// Whatever the deliveries and the two ends of the run leave silent.
+	silence, before := int64(0), max(least, 0)
+	for _, m := range first {
+		silence, before = max(silence, m.at-before), m.at
+	}
+	silence = max(silence, end-before)
+	if silence == 0 {
+		same(t, "silence", got.Stall.LongestSilenceNS, (*int64)(nil))
+	} else {
+		same(t, "silence", *got.Stall.LongestSilenceNS, silence)
+	}
+}
+
+func checkIntervals(t failer, got []result.Interval, first []message, due int, span, width, period int64) {
+	n := max(int(int64(due-1)*period/width)+1, int((span+width-1)/width))
+	end := span
 	if len(first) > 0 {
+		end = max(end, first[len(first)-1].at)
 		n = max(n, int(first[len(first)-1].at/width)+1)
 	}
 	same(t, "intervals", len(got), n)
 	for i := range min(n, len(got)) {
 		var delays []int64
 		lost, bytes := int64(0), 0
-		for s := range sent {
+		for s := range due {
 			if int64(s)*period/width == int64(i) {
 				lost++
 			}
@@ -420,7 +447,12 @@ func checkIntervals(t failer, got []result.Interval, first []message, sent int, 
 		same(t, "interval at", got[i].AtNS, int64(i)*width)
 		same(t, "interval delivered", got[i].Delivered, int64(len(delays)))
 		same(t, "interval lost", *got[i].Lost, lost)
-		close64(t, "interval goodput", &got[i].GoodputBPS, float64(bytes)*8/(float64(width)/1e9))
+		length := min(end-int64(i)*width, width)
+		if length <= 0 { // the run ends where the row begins
+			length = width
+		}
+		same(t, "interval length", got[i].LengthNS, length)
+		close64(t, "interval goodput", &got[i].GoodputBPS, float64(bytes)*8/(float64(length)/1e9))
 		about(t, "interval p50", got[i].DelayP50NS, rank(delays, 500, len(delays)))
 		about(t, "interval p99", got[i].DelayP99NS, rank(delays, 990, len(delays)))
 	}

@@ -44,9 +44,9 @@ const HeldMin = int64(time.Millisecond)
 type stall struct {
 	ordered bool
 	arrived bool
+	first   int64 // the first delivery
 	last    int64 // the latest delivery
-	silence int64
-	quiet   bool // silence is known: there were two deliveries
+	silence int64 // the longest between deliveries
 
 	usual       int64
 	transit     int64 // of the message before
@@ -72,11 +72,10 @@ func (s *stall) arrive(sent, at int64) (held bool) {
 		held = s.follow(sent, at)
 	}
 	if !s.arrived {
-		s.arrived, s.last = true, at
+		s.arrived, s.first, s.last = true, at, at
 		return held
 	}
 	s.silence = max(s.silence, at-s.last)
-	s.quiet = true
 	s.last = max(s.last, at)
 	return held
 }
@@ -109,10 +108,16 @@ func (s *stall) follow(sent, at int64) (held bool) {
 	return held
 }
 
-func (s *stall) report() *result.Stall {
+// report counts silence from when the first message could have arrived, earliest,
+// to the end of the plan. A plan without an end ends with the last delivery.
+func (s *stall) report(earliest, end int64) *result.Stall {
 	r := &result.Stall{}
-	if s.quiet {
-		r.LongestSilenceNS = new(s.silence)
+	silence := end - earliest
+	if s.arrived {
+		silence = max(s.silence, s.first-earliest, end-s.last)
+	}
+	if silence > 0 {
+		r.LongestSilenceNS = &silence
 	}
 	if s.ordered && s.arrived {
 		r.Held = new(s.held.n)

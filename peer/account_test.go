@@ -220,10 +220,10 @@ func TestTransportFails(t *testing.T) {
 				t.Errorf("error %q, interrupted %v", out.Error, out.Interrupted)
 			}
 			check := func(name string, from *SendReport, to *EndReport) {
-				if from.Sent != 25 || from.Scheduled != 40 || from.Error != broken.Error() || sum(from.PerInterval) != 25 {
+				if from.Sent != 25 || from.Due != 40 || from.Scheduled != 40 || from.Error != broken.Error() || sum(from.PerInterval) != 40 {
 					t.Errorf("%s: %+v", name, from)
 				}
-				if del := to.Received.Delivery; del.Sent != 25 || *del.Delivered != 25 || *del.Lost != 0 || to.GaveUp != 0 {
+				if del := to.Received.Delivery; del.Sent != 25 || del.Due != 40 || del.Unsent != 15 || *del.Delivered != 25 || *del.Lost != 0 || *del.Ratio != 25.0/40 || to.GaveUp != 0 {
 					t.Errorf("%s: %+v", name, del)
 				}
 			}

@@ -101,8 +101,10 @@ type EndReport struct {
 // SendReport is what a sender tells of itself.
 type SendReport struct {
 	Scheduled         int64             `json:"scheduled"`
+	Due               int64             `json:"due"` // planned messages that the user did not cut off
 	Sent              int64             `json:"sent"`
-	PerInterval       []int64           `json:"per_interval"` // of Sent, by planned time
+	SpanNS            int64             `json:"span_ns"`      // length of the plan, until it was cut off; 0: not known
+	PerInterval       []int64           `json:"per_interval"` // of Due, by planned time
 	PacingErrorNS     *result.Quantiles `json:"pacing_error_ns"`
 	PacingErrorMeanNS *int64            `json:"pacing_error_mean_ns"`
 	OverdueSends      int64             `json:"overdue_sends"`
@@ -111,10 +113,19 @@ type SendReport struct {
 	Error             string            `json:"error,omitempty"`
 }
 
+// account returns the report as a ledger wants it.
+func (s *SendReport) account(discarded int64) ledger.Sent {
+	return ledger.Sent{
+		Scheduled: s.Scheduled, Due: s.Due, Sent: s.Sent, Span: s.SpanNS,
+		PerInterval: s.PerInterval, HostDiscarded: discarded,
+	}
+}
+
 // raise makes the report of a sender that has not ended tell of at least n
 // messages.
 func (s *SendReport) raise(n int64) {
 	s.Sent = max(s.Sent, n)
+	s.Due = max(s.Due, s.Sent)
 	s.Scheduled = max(s.Scheduled, s.Sent)
 }
 

@@ -343,7 +343,7 @@ func (r *run) finish(ctx, watching context.Context, e *end) *Outcome {
 	// An interrupted run waits for what is in flight as any other does, but
 	// not for long.
 	released := whenDone(ctx, func() {
-		e.stop()
+		e.interrupt(clock.Now())
 		e.hurry(r.grace)
 		timer := time.AfterFunc(r.grace+finishGrace, giveUp)
 		context.AfterFunc(waiting, func() { timer.Stop() })

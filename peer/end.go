@@ -162,7 +162,14 @@ func (e *end) moved() (n int64) {
 	return n
 }
 
-// stop ends sending before its time.
+// interrupt ends sending for the user: what was planned for later than now is not due.
+func (e *end) interrupt(now int64) {
+	if e.sender != nil {
+		e.sender.interrupt(now)
+	}
+}
+
+// stop ends sending before its time. What the plan still has stays due.
 func (e *end) stop() {
 	if e.sender != nil {
 		e.sender.stop()
@@ -300,7 +307,7 @@ func (e *end) sendReport() *SendReport {
 		return &s
 	default:
 		n := e.sender.count.Load()
-		return &SendReport{Scheduled: max(e.spec.Plan.Expected(), n), Sent: n}
+		return &SendReport{Scheduled: max(e.spec.Plan.Expected(), n), Due: n, Sent: n}
 	}
 }
 
@@ -312,7 +319,7 @@ func (e *end) received(r, other *EndReport, used counters, final bool) {
 	}
 	s := ledger.Sent{HostDiscarded: max(used.damaged, 0) + other.Discarded, Scheduled: e.spec.Plan.Expected()}
 	if from != nil {
-		s.Scheduled, s.Sent, s.PerInterval = from.Scheduled, from.Sent, from.PerInterval
+		s = from.account(s.HostDiscarded)
 	}
 	final = final && from != nil
 	m := e.receiver.report(s, final)
@@ -343,7 +350,7 @@ func (e *end) received(r, other *EndReport, used counters, final bool) {
 
 // close ends the connection and waits for the end's goroutines.
 func (e *end) close() {
-	e.stop()
+	e.interrupt(clock.Now())
 	e.lapse()
 	_ = e.conn.Close()
 	if e.sent != nil {

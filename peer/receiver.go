@@ -118,6 +118,7 @@ func (r *receiver) report(s ledger.Sent, final bool) result.Measured {
 	defer r.mu.Unlock()
 	if !final {
 		s.Sent = max(s.Sent, r.ledger.Progress().Highest+1)
+		s.Due = max(s.Due, s.Sent)
 		s.Scheduled = max(s.Scheduled, s.Sent)
 	}
 	return r.ledger.Report(s)

@@ -44,13 +44,21 @@ type sender struct {
 	count   atomic.Int64 // messages sent so far
 	handing atomic.Int64 // when the hand-over began that the transport has not taken yet; 0: there is none
 	stopped atomic.Bool
-	stuck   atomic.Bool // the transport has taken nothing for longer than it may
+	stuck   atomic.Bool  // the transport has taken nothing for longer than it may
+	cut     atomic.Int64 // when the user interrupted the run; 0: not
 }
 
 // errStuck is what ends a sender whose transport takes nothing any more.
 var errStuck = errors.New("nothing more could be sent: the other end, or what lies between, has stopped taking anything")
 
 func (s *sender) stop() { s.stopped.Store(true) }
+
+// interrupt stops the sender for the user, at an instant: messages planned for later
+// are not due. Only the first call counts.
+func (s *sender) interrupt(now int64) {
+	s.cut.CompareAndSwap(0, now)
+	s.stop()
+}
 
 // run sends from the instant start on. It returns when the last message was
 // handed over, or at stop, or when the connection fails.
@@ -66,12 +74,13 @@ func (s *sender) run(start int64) SendReport {
 	}
 	var (
 		schedule = workload.NewSchedule(s.plan)
-		perSlot  = ledger.NewSentCount(start, s.interval)
+		perSlot  = ledger.NewDueCount(start, s.interval)
 		pacing   = hdrhistogram.New(1, int64(time.Hour), 3)
 		out      SendReport
 		end      = int64(0)
 		free     = int64(0) // when the last hand-over that was held up ended
 		interval = int64(float64(time.Second) / s.plan.Rate)
+		last     = time.Duration(0) // offset of the last message seen of the schedule
 	)
 	switch {
 	case s.plan.Duration == 0:
@@ -99,6 +108,7 @@ func (s *sender) run(start int64) SendReport {
 	prepared := message.Prepare(batch)
 
 	next, more := schedule.Next()
+	var untaken []int64 // planned times of the last batch that the transport did not take
 	for more && !s.stopped.Load() {
 		at := start + int64(next.Offset)
 		now := clock.Now()
@@ -116,6 +126,7 @@ func (s *sender) run(start int64) SendReport {
 			if s.plan.Saturate {
 				due[n] = now
 			}
+			last = next.Offset
 			prepared[n].Seal(message.Header{Session: s.session, Number: next.Number, Planned: due[n], Sent: now})
 			n++
 			next, more = schedule.Next()
@@ -143,6 +154,7 @@ func (s *sender) run(start int64) SendReport {
 		out.Sent += int64(taken)
 		s.count.Store(out.Sent)
 		if err != nil {
+			untaken = due[taken:n]
 			switch {
 			case s.stuck.Load():
 				out.Error = errStuck.Error()
@@ -155,11 +167,40 @@ func (s *sender) run(start int64) SendReport {
 			free = after
 		}
 	}
-	out.Scheduled = s.plan.Expected()
-	if out.Scheduled < 0 {
-		out.Scheduled = out.Sent
-	}
 	out.SpunNS = w.Spun()
+	out.Due, out.Scheduled = out.Sent, out.Sent
+	cut := s.cut.Load()
+	if s.plan.Saturate {
+		// Its messages are due when the transport takes them; a plan that counts them
+		// wants all of these.
+		out.SpanNS = saturated(s.plan, clock.Now()-start, cut-start)
+		if n := s.plan.Expected(); n >= 0 {
+			out.Scheduled = n
+			if cut == 0 {
+				out.Due = n
+			}
+		}
+	} else {
+		// The rest of the plan was due, too, unless the user did not wait for it.
+		for _, at := range untaken {
+			perSlot.Add(at)
+			out.Due++
+		}
+		for ; more; next, more = schedule.Next() {
+			at := start + int64(next.Offset)
+			if cut != 0 && at > cut {
+				break
+			}
+			perSlot.Add(at)
+			out.Due++
+			last = next.Offset
+		}
+		out.Scheduled = max(s.plan.Expected(), out.Due)
+		out.SpanNS = int64(s.plan.Span(out.Due, last))
+		if cut != 0 {
+			out.SpanNS = min(out.SpanNS, max(cut-start, 0))
+		}
+	}
 	out.PerInterval = perSlot.PerInterval()
 	if pacing.TotalCount() > 0 {
 		out.PacingErrorNS = &result.Quantiles{
@@ -168,4 +209,18 @@ func (s *sender) run(start int64) SendReport {
 		out.PacingErrorMeanNS = new(int64(pacing.Mean()))
 	}
 	return out
+}
+
+// saturated returns the length of a plan without a pace that has taken so long, both in
+// ns: its duration, unless its count ended it before, or the user did at the instant
+// cut. A cut of 0 or less is none.
+func saturated(p workload.Plan, taken, cut int64) int64 {
+	span := taken
+	if p.Duration > 0 && (p.Count == 0 || taken >= int64(p.Duration)) {
+		span = int64(p.Duration)
+	}
+	if cut > 0 {
+		span = min(span, cut)
+	}
+	return max(span, 0)
 }

@@ -111,7 +111,11 @@ func TestPartialBatch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, _, far := newSender(f, p)
 			out := s.run(clock.Now())
-			if out.Sent != 37 || s.count.Load() != 37 || sum(out.PerInterval) != 37 || out.Error != "broken" || out.Scheduled != 100 || len(far.inbox) != 37 {
+			timed := int64(100) // messages that have a planned time
+			if p.Saturate {
+				timed = 37
+			}
+			if out.Sent != 37 || out.Due != 100 || s.count.Load() != 37 || sum(out.PerInterval) != timed || out.Error != "broken" || out.Scheduled != 100 || len(far.inbox) != 37 {
 				t.Errorf("%+v, %d arrived", out, len(far.inbox))
 			}
 		})
@@ -155,5 +159,56 @@ func TestStop(t *testing.T) {
 	near.Close()
 	if out := s.run(clock.Now()); out.Error != transport.ErrClosed.Error() {
 		t.Errorf("%+v", out)
+	}
+}
+
+// What a blocked transport leaves unsent stays due. What the user does not wait for is
+// not: the plan then ends with the interrupt.
+func TestDueOfABlockedTransport(t *testing.T) {
+	for name, c := range map[string]struct {
+		plan        workload.Plan
+		interrupted bool
+		due, sent   int64
+		span        time.Duration
+	}{
+		"duration":    {plan: workload.Plan{Duration: 20 * time.Millisecond, Rate: 1000}, due: 20, sent: 5, span: 20 * time.Millisecond},
+		"count":       {plan: workload.Plan{Count: 20, Rate: 1000}, due: 20, sent: 5, span: 20 * time.Millisecond},
+		"both":        {plan: workload.Plan{Count: 20, Duration: time.Second, Rate: 1000}, due: 20, sent: 5, span: 20 * time.Millisecond},
+		"burst":       {plan: workload.Plan{Count: 20, Rate: 1000, Arrival: workload.Burst, Burst: 10}, due: 20, sent: 5, span: 20 * time.Millisecond},
+		"saturate":    {plan: workload.Plan{Count: 20, Saturate: true}, due: 20, sent: 5},
+		"interrupted": {plan: workload.Plan{Count: 20000, Rate: 1000}, interrupted: true, due: -1, sent: 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := stream()
+			closed := make(chan struct{})
+			f.taking = func(h message.Header) error {
+				if h.Number == 5 {
+					<-closed
+					return transport.ErrClosed
+				}
+				return nil
+			}
+			s, _, _ := newSender(f, c.plan.WithDefaults())
+			start := clock.Now()
+			cut := int64(0)
+			time.AfterFunc(50*time.Millisecond, func() {
+				cut = clock.Now()
+				if c.interrupted {
+					s.interrupt(cut)
+				}
+				s.stop()
+				close(closed)
+			})
+			out := s.run(start)
+			if c.due < 0 { // as many as were planned by the interrupt
+				c.due, c.span = (cut-start)/int64(time.Millisecond)+1, time.Duration(cut-start)
+			}
+			if out.Sent != c.sent || out.Due != c.due {
+				t.Errorf("sent %d of %d due, want %d of %d", out.Sent, out.Due, c.sent, c.due)
+			}
+			if !c.plan.Saturate && (sum(out.PerInterval) != c.due || out.SpanNS != int64(c.span)) {
+				t.Errorf("%d in intervals, %d ns long; want %d, %d", sum(out.PerInterval), out.SpanNS, c.due, int64(c.span))
+			}
+		})
 	}
 }

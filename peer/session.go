@@ -324,7 +324,7 @@ func (x *session) stop(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if e := x.running(); e != nil {
-		e.stop()
+		e.interrupt(clock.Now())
 		e.hurry(time.Duration(o.WithinNS))
 	}
 	answerJSON(w, http.StatusOK, struct{}{})

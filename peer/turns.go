@@ -25,10 +25,11 @@ type turns struct {
 	over     chan struct{} // closed when no more is asked
 	asked    int64         // when the request under way left
 	request  [1][]byte
-	perSlot  *ledger.SentCount
+	perSlot  *ledger.DueCount
 	end      int64 // no request after this instant; 0: count alone bounds them
 	limit    int64 // nor more than so many
 	finished bool
+	ended    int64 // when it finished
 	out      SendReport
 }
 
@@ -48,7 +49,7 @@ func (t *turns) run(start int64) SendReport {
 
 	t.mu.Lock()
 	t.begun = true
-	t.perSlot = ledger.NewSentCount(start, t.interval)
+	t.perSlot = ledger.NewDueCount(start, t.interval)
 	t.limit = t.plan.Expected()
 	if t.plan.Duration > 0 {
 		t.end = start + int64(t.plan.Duration)
@@ -75,10 +76,15 @@ func (t *turns) run(start int64) SendReport {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.out.Scheduled = t.plan.Expected()
-	if t.out.Scheduled < 0 {
-		t.out.Scheduled = t.out.Sent
+	t.out.Scheduled, t.out.Due = t.out.Sent, t.out.Sent
+	cut := t.cut.Load()
+	if n := t.plan.Expected(); n >= 0 {
+		t.out.Scheduled = n
+		if cut == 0 {
+			t.out.Due = n
+		}
 	}
+	t.out.SpanNS = saturated(t.plan, t.ended-start, cut-start)
 	t.out.PerInterval = t.perSlot.PerInterval()
 	return t.out
 }
@@ -98,7 +104,7 @@ func (t *turns) ask(now int64) {
 		return
 	}
 	if t.stopped.Load() || t.end > 0 && now >= t.end || t.limit > 0 && t.out.Sent >= t.limit {
-		t.finish()
+		t.finish(now)
 		return
 	}
 	message.Seal(t.request[0], message.Header{Session: t.session, Number: uint64(t.out.Sent), Planned: now, Sent: now})
@@ -113,11 +119,11 @@ func (t *turns) ask(now int64) {
 		if !t.stopped.Load() || !errors.Is(err, transport.ErrClosed) {
 			t.out.Error = err.Error()
 		}
-		t.finish()
+		t.finish(now)
 	}
 }
 
-func (t *turns) finish() {
-	t.finished = true
+func (t *turns) finish(now int64) {
+	t.finished, t.ended = true, now
 	close(t.over)
 }

@@ -131,7 +131,7 @@ func laterChart(x *result.Comparison) chartData {
 			if t.Trial == nil || t.Trial.Arm != arm || t.Delay == nil {
 				continue
 			}
-			sent += t.Delivery.Sent
+			sent += t.Delivery.Planned()
 			for _, b := range t.Delay.Distribution {
 				bins[b[0]] += b[1]
 			}

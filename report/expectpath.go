@@ -197,7 +197,7 @@ func (p path) lostPercentile(d *result.Document) bool {
 	if keys[0] == "reverse" {
 		m, keys = d.Reverse, keys[1:]
 	}
-	return m != nil && m.Delay != nil && positive(lostOf(m)) && len(keys) == 2 && keys[0] == "delay" &&
+	return m != nil && m.Delay != nil && positive(missingOf(m)) && len(keys) == 2 && keys[0] == "delay" &&
 		slices.Contains([]string{"p50_ns", "p90_ns", "p99_ns", "p999_ns"}, keys[1])
 }
 

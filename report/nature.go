@@ -78,5 +78,13 @@ func lostOf(m *result.Measured) *int64 {
 	return m.Delivery.Lost
 }
 
+// missingOf returns how many messages that were due did not arrive, if that is known.
+func missingOf(m *result.Measured) *int64 {
+	if m.Delivery.Delivered == nil {
+		return m.Delivery.Lost
+	}
+	return new(m.Delivery.Planned() - *m.Delivery.Delivered)
+}
+
 // positive reads a count that may not have been made.
 func positive(n *int64) bool { return n != nil && *n > 0 }

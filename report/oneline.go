@@ -6,7 +6,7 @@ import "netcmp/result"
 func OneLine(d *result.Document) string {
 	text := "not known how many came"
 	if n := d.Delivery.Delivered; n != nil {
-		text = Count(*n) + " of " + Count(d.Delivery.Sent)
+		text = Count(*n) + " of " + Count(d.Delivery.Planned())
 	}
 	if x := d.Delay; x != nil {
 		text += " · p50 " + percentileText(d, x.P50NS) + " · p99 " + percentileText(d, x.P99NS)
@@ -22,7 +22,7 @@ func percentileText(d *result.Document, v *int64) string {
 	switch {
 	case v != nil:
 		return Duration(*v)
-	case positive(d.Delivery.Lost):
+	case positive(missingOf(&d.Measured)):
 		return infinite + " (lost)"
 	}
 	return unknown

@@ -38,18 +38,20 @@ func deliveryRow(d *result.Document, m *result.Measured, dir string) row {
 		parts = append(parts, notMeasured+": "+Count(m.Delivery.Sent)+" sent")
 		r.loud = true
 	default:
-		r.a = Count(*m.Delivery.Delivered) + " of " + Count(m.Delivery.Sent)
+		r.a = Count(*m.Delivery.Delivered) + " of " + Count(m.Delivery.Planned())
 		if m.Delivery.Ratio != nil {
 			r.b = Percent(*m.Delivery.Ratio)
 		}
-		r.loud = positive(lostOf(m))
+		r.loud = positive(missingOf(m))
 	}
 	if natureOf(d).reliable {
 		parts = append(parts, mended(d, dir)...)
 	} else {
 		parts = append(parts, account(m)...)
 	}
-	if never := m.Delivery.Scheduled - m.Delivery.Sent; never > 0 {
+	if n := m.Delivery.Unsent; n > 0 {
+		parts = append(parts, Count(n)+" never sent: the transport was blocked")
+	} else if never := m.Delivery.Scheduled - m.Delivery.Sent; never > 0 {
 		parts = append(parts, Count(never)+" of "+Count(m.Delivery.Scheduled)+" scheduled never sent")
 	}
 	r.c = strings.Join(parts, ", ")
@@ -218,7 +220,7 @@ func delayRow(d *result.Document, m *result.Measured) row {
 		switch {
 		case ns != nil:
 			return name + nbsp + Duration(*ns)
-		case positive(lostOf(m)):
+		case positive(missingOf(m)):
 			return name + nbsp + infinite + nbsp + "(lost)"
 		default:
 			return name + nbsp + unknown

@@ -22,7 +22,7 @@ func sentences(d *result.Document) []string {
 
 func tell(d *result.Document, m *result.Measured, dir string) string {
 	said := []string{outcome(d, m, dir)}
-	if m.Delivery.Sent > 0 {
+	if m.Delivery.Planned() > 0 {
 		said = append(said, oddities(d, m)...)
 		said = append(said, unfinished(d, m)...)
 	}
@@ -31,16 +31,16 @@ func tell(d *result.Document, m *result.Measured, dir string) string {
 
 // outcome is the sentence that is always there.
 func outcome(d *result.Document, m *result.Measured, dir string) string {
-	sent := m.Delivery.Sent
+	due := m.Delivery.Planned()
 	switch {
-	case sent == 0:
+	case due == 0:
 		return "nothing was sent."
 	case m.Delivery.Delivered == nil:
-		return "how many of the " + counted(sent, noun(d)) + " sent arrived is not known, since the receiver gave no account."
+		return "how many of the " + counted(m.Delivery.Sent, noun(d)) + " sent arrived is not known, since the receiver gave no account."
 	case *m.Delivery.Delivered == 0 && requestResponse(d):
-		return "none of " + counted(sent, noun(d)) + " was answered."
+		return "none of " + counted(due, noun(d)) + " was answered."
 	case *m.Delivery.Delivered == 0:
-		return "none of " + counted(sent, noun(d)) + " arrived."
+		return "none of " + counted(due, noun(d)) + " arrived."
 	case natureOf(d).reliable:
 		return heard(d, m, dir) + "."
 	default:
@@ -57,20 +57,20 @@ func noun(d *result.Document) string {
 
 // arrived tells of letters: each makes its own way or does not.
 func arrived(d *result.Document, m *result.Measured) string {
-	sent, delivered := m.Delivery.Sent, *m.Delivery.Delivered
+	due, delivered := m.Delivery.Planned(), *m.Delivery.Delivered
 	rr := requestResponse(d)
 	var s string
-	switch lost := sent - delivered; {
-	case lost <= 0 && sent == 1 && rr:
+	switch lost := due - delivered; {
+	case lost <= 0 && due == 1 && rr:
 		s = "the only request was answered" + joined(timing(d, m))
-	case lost <= 0 && sent == 1:
+	case lost <= 0 && due == 1:
 		s = "the only message arrived" + joined(timing(d, m))
 	case lost <= 0 && rr:
-		s = "all " + counted(sent, "request") + " were answered" + joined(timing(d, m))
+		s = "all " + counted(due, "request") + " were answered" + joined(timing(d, m))
 	case lost <= 0:
-		s = "all " + counted(sent, "message") + " arrived" + joined(timing(d, m))
+		s = "all " + counted(due, "message") + " arrived" + joined(timing(d, m))
 	default:
-		s = Count(lost) + " of " + Count(sent) + " " + missing(d, m, rr) + "; the other "
+		s = Count(lost) + " of " + Count(due) + " " + missing(d, m, rr) + "; the other "
 		if rr {
 			s += counted(delivered, "answer") + " "
 		} else {
@@ -109,18 +109,18 @@ func missing(d *result.Document, m *result.Measured, rr bool) string {
 
 // heard tells of calls: what the path loses is said again, and the rest waits.
 func heard(d *result.Document, m *result.Measured, dir string) string {
-	sent, delivered := m.Delivery.Sent, *m.Delivery.Delivered
+	due, delivered := m.Delivery.Planned(), *m.Delivery.Delivered
 	rr := requestResponse(d)
 	var s string
-	switch lost := sent - delivered; {
+	switch lost := due - delivered; {
 	case lost <= 0 && rr:
 		s = "every request was answered"
 	case lost <= 0:
 		s = "everything was heard"
 	case rr:
-		s = Count(delivered) + " of " + counted(sent, "request") + " were answered by the end"
+		s = Count(delivered) + " of " + counted(due, "request") + " were answered by the end"
 	default:
-		s = Count(delivered) + " of " + counted(sent, "message") + " had been heard by the end"
+		s = Count(delivered) + " of " + counted(due, "message") + " had been heard by the end"
 	}
 	if m.Order != nil && m.Order.Reordered == 0 {
 		s += ", in order"
@@ -251,7 +251,9 @@ func oddities(d *result.Document, m *result.Measured) []string {
 func unfinished(d *result.Document, m *result.Measured) []string {
 	planned := max(m.Delivery.Scheduled, d.Plan.Count)
 	sent := m.Delivery.Sent
-	switch {
+	switch n := m.Delivery.Unsent; {
+	case n > 0:
+		return []string{Count(n) + " of them " + were(n) + " due and never sent: the transport accepted no more before the run ended. They count as infinitely late."}
 	case d.Interrupted && planned > sent:
 		return []string{"Interrupted: " + Count(sent) + " of " + counted(planned, noun(d)) + " had been sent, and the figures are of those."}
 	case d.Interrupted:

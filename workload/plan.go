@@ -167,3 +167,22 @@ func (p Plan) regular(i int64) int64 {
 	}
 	return i
 }
+
+// Span returns the length of a paced plan of which count messages are due, the last
+// one at the offset last: its duration, or, where the count ends it before, one more
+// gap after the last message. So messages are never delivered faster than they were
+// offered: n of them over n − 1 gaps would be.
+func (p Plan) Span(count int64, last time.Duration) time.Duration {
+	p = p.WithDefaults()
+	if p.Duration > 0 && (p.Count == 0 || count < p.Count) {
+		return p.Duration
+	}
+	gap := time.Duration(float64(time.Second) / p.Rate)
+	if p.Arrival == Burst {
+		gap = newPace(p.Rate).at(p.regular(count-1)+int64(p.Burst)) - last
+	}
+	if span := last + gap; p.Duration == 0 || span < p.Duration {
+		return span
+	}
+	return p.Duration
+}

@@ -154,3 +154,35 @@ func TestNewSchedulePanics(t *testing.T) {
 	}()
 	workload.NewSchedule(workload.Plan{Size: 1})
 }
+
+// Messages are never offered faster than their rate: n of them take n/rate, or the
+// plan's duration where that ends it.
+func TestSpan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := workload.Plan{
+			Count:    rapid.Int64Range(0, 500).Draw(t, "count"),
+			Duration: time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "duration")),
+			Rate:     rapid.Float64Range(1, 1e4).Draw(t, "rate"),
+			Arrival:  rapid.SampledFrom([]workload.Arrival{workload.Constant, workload.Burst}).Draw(t, "arrival"),
+			Burst:    rapid.IntRange(1, 20).Draw(t, "burst"),
+		}.WithDefaults()
+		var n int64
+		var last time.Duration
+		s := workload.NewSchedule(p)
+		for m, ok := s.Next(); ok; m, ok = s.Next() {
+			n, last = n+1, m.Offset
+		}
+		span := p.Span(n, last)
+		whole := float64(n)
+		if p.Arrival == workload.Burst { // its last burst counts in full
+			whole = math.Ceil(whole/float64(p.Burst)) * float64(p.Burst)
+		}
+		want := whole / p.Rate * 1e9
+		if p.Duration > 0 {
+			want = min(want, float64(p.Duration))
+		}
+		if span < last || math.Abs(float64(span)-want) > 2 {
+			t.Fatalf("%d messages, the last at %v: span %v, want %v", n, last, span, time.Duration(want))
+		}
+	})
+}
