@@ -22,9 +22,10 @@ const (
 	// blockedAfter tells a transport that did not take messages from a
 	// sender that was late: a hand-over that lasts longer.
 	blockedAfter = int64(time.Millisecond)
-	// overtime is how long after the duration of its plan a sender that has
-	// fallen behind goes on, ns.
-	overtime = int64(time.Second)
+	// overtimeMin and overtimeMax bound the overtime of a plan with a duration: a
+	// sender that has fallen behind goes on for as long again. So a transport that
+	// carries half of the plan still delivers its first half, and the median is known.
+	overtimeMin, overtimeMax = time.Second, 30*time.Second
 )
 
 // sender hands the messages of a plan to a connection, each at its time,
@@ -87,9 +88,9 @@ func (s *sender) run(start int64) SendReport {
 	case s.plan.Saturate:
 		end = start + int64(s.plan.Duration)
 	default:
-		// A rate that is beyond the machine ends in time all the same; what is
-		// left then was missed.
-		end = start + int64(s.plan.Duration) + overtime
+		// A rate that is beyond the machine or the path ends in bounded time all the
+		// same; what is left then was due and is unsent.
+		end = start + int64(s.plan.Duration+min(max(s.plan.Duration, overtimeMin), overtimeMax))
 	}
 	most := min(max(batchBytes/s.plan.Size, 1), batchMessages)
 	if !s.plan.Saturate && s.plan.Arrival != workload.Burst {
