@@ -273,6 +273,15 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (_ *result.Docu
 			return nil
 		}
 		return l.Begin(ctx)
+	}, func() {
+		// Beside the loop that reads the line: a path that is stopped answers late.
+		word := clientWord{Link: &clientLink{}}
+		if at, _, err := l.Link(context.WithoutCancel(ctx)); err == nil {
+			word.Link.Link = &at
+		} else {
+			word.Link.Error = err.Error()
+		}
+		_ = json.NewEncoder(e.line).Encode(word) // an end that is gone is seen elsewhere
 	})
 	if err != nil && l != nil && !errors.Is(err, ErrUsage) && !errors.Is(err, ErrUnsupported) {
 		err = pathsPart(l, err)
@@ -339,7 +348,8 @@ func pathsPart(l *lab.Lab, err error) error {
 // outcome reads what the client's end tells until it tells the outcome. If it
 // dies before, the last progress holds what it had. begin is called when it is
 // ready for the connection that is measured, if another one goes before it.
-func (e *ends) outcome(progress func(peer.Progress), begin func() error) (*peer.Outcome, error) {
+// link is called, in a goroutine of its own, when it asks for the path's account.
+func (e *ends) outcome(progress func(peer.Progress), begin func() error, link func()) (*peer.Outcome, error) {
 	var last *peer.Outcome
 	for {
 		var line clientLine
@@ -351,6 +361,8 @@ func (e *ends) outcome(progress func(peer.Progress), begin func() error) (*peer.
 			return last, errors.New(why)
 		}
 		switch {
+		case line.Link:
+			go link()
 		case line.Ready:
 			if err := begin(); err != nil {
 				return last, err

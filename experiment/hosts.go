@@ -19,6 +19,7 @@ import (
 
 	"netcmp/lab"
 	"netcmp/peer"
+	"netcmp/result"
 	"netcmp/transport"
 )
 
@@ -51,13 +52,24 @@ type clientOrder struct {
 	Private bool
 	Traces  transport.Traces
 	Profile Profiles
+	Path    bool // the owner knows the path's account: see clientLine.Link
 }
 
 // clientWord is what the client's end is told after that. The zero value is: stop.
-type clientWord struct{ Begin bool }
+type clientWord struct {
+	Begin bool
+	Link  *clientLink `json:",omitempty"` // the answer to clientLine.Link
+}
+
+// clientLink is the path's account, or why there is none.
+type clientLink struct {
+	Link  *result.Link
+	Error string
+}
 
 // clientLine is what the client's end tells, a JSON value each.
 type clientLine struct {
+	Link     bool           `json:",omitempty"` // asks for the path's account
 	Ready    bool           `json:",omitempty"` // for the connection that is measured; it waits for the word
 	Progress *peer.Progress `json:",omitempty"`
 	Outcome  *peer.Outcome  `json:",omitempty"`
@@ -138,14 +150,18 @@ func clientMain() int {
 	ctx, interrupt := context.WithCancel(context.Background())
 	defer interrupt()
 	begin := make(chan struct{}, 1)
+	links := make(chan *clientLink, 1)
 	go func() {
 		var word clientWord
 		for orders.Decode(&word) == nil {
-			if !word.Begin {
+			switch {
+			case word.Link != nil:
+				links <- word.Link
+			case word.Begin:
+				begin <- struct{}{}
+			default:
 				interrupt()
-				continue
 			}
-			begin <- struct{}{}
 			word = clientWord{}
 		}
 		os.Exit(1) // the owner is gone
@@ -164,7 +180,25 @@ func clientMain() int {
 		}
 		select {} // as below
 	}
+	link := func(ctx context.Context) (*result.Link, error) {
+		if err := tell(clientLine{Link: true}); err != nil {
+			return nil, err
+		}
+		select {
+		case l := <-links:
+			if l.Error != "" {
+				return nil, errors.New(l.Error)
+			}
+			return l.Link, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if !order.Path {
+		link = nil
+	}
 	out, err := peer.Run(ctx, peer.ClientConfig{
+		Link:       link,
 		Transports: Transports(), Control: peer.Over(control), Base: "http://lab",
 		Server: order.Server, Private: order.Private, Sole: true, Traces: order.Traces,
 		Begin: func(ctx context.Context) error {
@@ -273,7 +307,7 @@ func startEnds(ctx context.Context, p place, spec peer.Spec, traces transport.Tr
 		return e, err
 	}
 	e.line, e.clientEnded, e.clientWhy, err = startEnd(ctx, p, lab.Client, "client", clientControl,
-		clientOrder{Spec: spec, Server: p.server(), Private: p.private(), Traces: traces, Profile: profile})
+		clientOrder{Spec: spec, Server: p.server(), Private: p.private(), Traces: traces, Profile: profile, Path: p.private()})
 	if err != nil {
 		return e, err
 	}

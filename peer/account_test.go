@@ -120,7 +120,7 @@ func TestConservation(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
-		gaveUp, _ := server.drain(client.sentOut.Sent, nil)
+		gaveUp, _ := server.drain(client.sentOut.Sent, false, nil)
 		report := server.report(&EndReport{Sent: client.sendReport()}, true)
 		client.close()
 		server.close()
@@ -191,7 +191,7 @@ func TestForeign(t *testing.T) {
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		server.drain(10, nil)
+		server.drain(10, false, nil)
 	}()
 	within(t, "drain", drained)
 	close(stop)

@@ -16,7 +16,7 @@ import (
 // The header that both ends tell their version of this in: they must have the same.
 const (
 	VersionHeader  = "Netcmp-Control"
-	ControlVersion = "2"
+	ControlVersion = "3"
 )
 
 // maxBody bounds a request, maxAnswer an answer. The largest of these is a report:
@@ -74,6 +74,8 @@ type finishOrder struct {
 	// Failed is how many of these it knows not to have arrived: their connections
 	// could not be made.
 	Failed int64 `json:"failed,omitempty"`
+	// PathTells says that the client tells when the path to the server is empty.
+	PathTells bool `json:"path_tells,omitempty"`
 }
 
 // EndReport is what one end tells of a session.

@@ -15,6 +15,7 @@ import (
 
 	"netcmp/clock"
 	"netcmp/message"
+	"netcmp/result"
 	"netcmp/transport"
 	"netcmp/transport/secure"
 )
@@ -34,6 +35,9 @@ type ClientConfig struct {
 	// Begin is called before the connection that is measured, where another one
 	// went before it; nil does nothing.
 	Begin func(context.Context) error
+	// Link returns the path's account as it stands, rings and queues included; nil
+	// where the path has none. It is called from one goroutine at a time.
+	Link func(context.Context) (*result.Link, error)
 }
 
 // Outcome is what both ends know at the end of a session, or of as much of it
@@ -362,14 +366,24 @@ func (r *run) finish(ctx, watching context.Context, e *end) *Outcome {
 	mine := e.sendReport()
 	var gaveUp int64
 	var waited time.Duration
+	pathTells := r.pathTells(e)
+	settling := sync.WaitGroup{}
+	defer func() { giveUp(); settling.Wait() }()
+	if pathTells && mine != nil {
+		settling.Go(func() { r.settleUp(waiting, e, mine.Sent) })
+	}
 	if r.spec.Pattern == RequestResponse {
-		gaveUp, waited = e.drain(mine.Sent-failed, waiting.Done())
+		gaveUp, waited = e.drain(mine.Sent-failed, pathTells, waiting.Done())
 	}
 	var theirs *EndReport
-	err := r.control.call(waiting, "POST", r.path("finish"), finishOrder{Sent: mine, Failed: failed}, &theirs)
+	err := r.control.call(waiting, "POST", r.path("finish"), finishOrder{Sent: mine, Failed: failed, PathTells: pathTells}, &theirs)
 	theirs.tidy()
 	if err == nil && theirs != nil && theirs.Sent != nil {
-		gaveUp, waited = e.drain(theirs.Sent.Sent, waiting.Done())
+		if pathTells {
+			settling.Wait() // Link has one caller at a time
+			settling.Go(func() { r.settleDown(waiting, e, theirs.Sent.Sent) })
+		}
+		gaveUp, waited = e.drain(theirs.Sent.Sent, pathTells, waiting.Done())
 	}
 
 	out := r.base

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,10 @@ type draining struct {
 	before  time.Duration   // so much longer than that some message took before
 
 	hurry, cancel, close, end time.Duration // 0: never
+
+	tells    bool          // the path tells when it is empty:
+	empty    time.Duration // after so long; 0: never
+	expected int64         // see settledOrder
 
 	waited time.Duration // give or take a tick
 	gaveUp int64
@@ -47,6 +52,14 @@ func TestDrain(t *testing.T) {
 		"closed here":                     {spec: quiet, stream: true, missing: 3, close: 40 * ms, waited: 40 * ms, gaveUp: 3},
 		"closed there":                    {spec: quiet, stream: true, missing: 3, end: 40 * ms, waited: 40 * ms, gaveUp: 3},
 		"closed there, all being sent":    {spec: quiet, stream: true, arrive: []time.Duration{10 * ms}, end: 40 * ms, waited: 10 * ms},
+
+		"the path is never empty":          {spec: quiet, tells: true, missing: 1, waited: time.Second},
+		"the path is late":                 {spec: quiet, tells: true, arrive: []time.Duration{900 * ms}, empty: 901 * ms, expected: 1, waited: 901 * ms},
+		"the path lost the rest":           {spec: quiet, tells: true, missing: 2, empty: 300 * ms, waited: 300 * ms},
+		"read after the path was empty":    {spec: quiet, tells: true, arrive: []time.Duration{50 * ms}, empty: 10 * ms, expected: 1, waited: 50 * ms},
+		"the rest was dropped at the door": {spec: quiet, tells: true, missing: 2, empty: 10 * ms, expected: 2, waited: 100 * ms},
+		"copies may come":                  {spec: quiet, tells: true, empty: 10 * ms, expected: math.MaxInt64, waited: 100 * ms},
+		"how many come is not known":       {spec: quiet, tells: true, missing: 1, empty: 10 * ms, expected: -1, waited: 100 * ms},
 	} {
 		t.Run(name, func(t *testing.T) { synctest.Test(t, d.test) })
 	}
@@ -84,14 +97,15 @@ func (d draining) test(t *testing.T) {
 	at(d.cancel, func() { close(cancelled) })
 	at(d.close, func() { server.conn.Close() })
 	at(d.end, func() { client.conn.Close() })
+	at(d.empty, func() { server.settled(d.expected) })
 	if d.hurry > 0 {
 		server.hurry(d.hurry)
 		server.hurry(d.hurry + time.Second) // the first one counts
 	}
-	gaveUp, waited := server.drain(int64(count)+d.missing, cancelled)
+	gaveUp, waited := server.drain(int64(count)+d.missing, d.tells, cancelled)
 	// Silence begins with what came last, or with the drain.
 	want := d.waited
-	if len(d.arrive) > 0 && d.missing > 0 && !d.stream {
+	if !d.tells && len(d.arrive) > 0 && d.missing > 0 && !d.stream {
 		want = d.arrive[len(d.arrive)-1] + d.spec.Quiet
 	}
 	if gaveUp != d.gaveUp || waited < want || waited > want+2*drainTick {
@@ -106,7 +120,27 @@ func TestDrainOfSender(t *testing.T) {
 	client, server := ends(datagrams(), Spec{}, 0)
 	defer server.lapse()
 	defer client.lapse()
-	if gaveUp, waited := client.drain(10, nil); gaveUp != 0 || waited != 0 {
+	if gaveUp, waited := client.drain(10, false, nil); gaveUp != 0 || waited != 0 {
 		t.Errorf("%d, %v", gaveUp, waited)
+	}
+}
+
+// A process that was stopped does not take that time for silence of the path.
+func TestSilence(t *testing.T) {
+	const second = int64(time.Second)
+	s := newSilence(0, 0)
+	if got := s.tick(3*second, 0); got > 2*drainTick {
+		t.Errorf("%v of silence after one tick", got)
+	}
+	now := 3 * second
+	for range 100 {
+		now += int64(drainTick)
+		s.tick(now, 0)
+	}
+	if got := s.tick(now, 0); got < 100*drainTick || got > 102*drainTick {
+		t.Errorf("%v of silence after 100 ticks of %v", got, drainTick)
+	}
+	if got := s.tick(now+1, now); got != 0 {
+		t.Errorf("%v of silence when something came", got)
 	}
 }

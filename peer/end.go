@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"time"
 
 	"netcmp/clock"
@@ -39,6 +40,10 @@ type end struct {
 	sentOut SendReport    // what it told; valid then
 	guarded chan struct{} // closed when the sender's guard has ended; nil without one
 
+	settle1  sync.Once
+	empty    chan struct{} // closed when the path to this end is empty: see settled
+	expected int64         // valid then
+
 	// late ends the end's patience: see hurry.
 	late  context.Context
 	lapse context.CancelFunc
@@ -46,7 +51,7 @@ type end struct {
 
 // newEnd sets an end up on its connection.
 func newEnd(c endConfig) *end {
-	e := &end{endConfig: c, before: readCounters(c.private)}
+	e := &end{endConfig: c, before: readCounters(c.private), empty: make(chan struct{})}
 	e.late, e.lapse = context.WithCancel(context.Background())
 	asks := c.spec.Pattern == RequestResponse
 	if c.spec.sends(c.client) {
@@ -215,37 +220,6 @@ func (e *end) apart(ahead int64) {
 
 // drainTick is how often drain looks whether all is there.
 const drainTick = 2 * time.Millisecond
-
-// drain waits for what was sent and may still come: until all of it is there,
-// or the connection ends, or nothing has come for so long that the rest is
-// lost. It says how many messages of a reliable transport it gave up on.
-func (e *end) drain(count int64, cancelled <-chan struct{}) (gaveUp int64, waited time.Duration) {
-	if e.receiver == nil {
-		return 0, 0
-	}
-	begun := clock.Now()
-	tick := time.NewTicker(drainTick)
-	defer tick.Stop()
-	for hope := true; hope && e.receiver.delivered.Load() < count; {
-		silence := time.Duration(clock.Now() - max(e.receiver.last.Load(), begun))
-		if silence > e.patience() {
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-e.receiver.ended:
-			hope = false
-		case <-e.late.Done():
-			hope = false
-		case <-cancelled:
-			hope = false
-		}
-	}
-	if e.properties.Reliable {
-		gaveUp = max(count-e.receiver.delivered.Load(), 0)
-	}
-	return gaveUp, time.Duration(clock.Now() - begun)
-}
 
 // patience is how long a silence may last before what is missing counts as
 // lost. Of datagrams that is what takes much longer than anything did before,

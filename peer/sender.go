@@ -25,7 +25,7 @@ const (
 	// overtimeMin and overtimeMax bound the overtime of a plan with a duration: a
 	// sender that has fallen behind goes on for as long again. So a transport that
 	// carries half of the plan still delivers its first half, and the median is known.
-	overtimeMin, overtimeMax = time.Second, 30*time.Second
+	overtimeMin, overtimeMax = time.Second, 30 * time.Second
 )
 
 // sender hands the messages of a plan to a connection, each at its time,

@@ -105,6 +105,7 @@ func NewServer(c ServerConfig) *Server {
 	mux.HandleFunc("POST /v1/sessions/{id}/start", s.with((*session).start))
 	mux.HandleFunc("POST /v1/sessions/{id}/offset", s.with((*session).offset))
 	mux.HandleFunc("POST /v1/sessions/{id}/stop", s.with((*session).stop))
+	mux.HandleFunc("POST /v1/sessions/{id}/settled", s.with((*session).settled))
 	mux.HandleFunc("POST /v1/sessions/{id}/finish", s.with((*session).finish))
 	p := new(http.Protocols)
 	p.SetHTTP1(true)

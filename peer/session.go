@@ -347,7 +347,7 @@ func (x *session) finish(w http.ResponseWriter, r *http.Request) {
 	var gaveUp int64
 	var waited time.Duration
 	if o.Sent != nil && x.spec.Pattern == Stream {
-		gaveUp, waited = e.drain(o.Sent.Sent-o.Failed, left)
+		gaveUp, waited = e.drain(o.Sent.Sent-o.Failed, o.PathTells, left)
 	}
 	report := e.report(&EndReport{Sent: o.Sent}, true)
 	report.GaveUp, report.Waited = gaveUp, waited

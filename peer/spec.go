@@ -14,6 +14,7 @@
 //	POST /v1/sessions/ID/accept    the client has connected; the server takes the connection
 //	POST /v1/sessions/ID/start     messages are due from such and such an instant
 //	POST /v1/sessions/ID/stop      no more messages, and no long wait for those under way
+//	POST /v1/sessions/ID/settled   in the lab: the path to the server is empty
 //	POST /v1/sessions/ID/finish    the client has sent its last; what became of all
 //
 // A connection is accepted before the start is fixed: with TCP the server has

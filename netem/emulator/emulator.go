@@ -55,7 +55,12 @@ type Emulator struct {
 type end struct {
 	device *Device
 	away   *direction
+	last   int64 // frames taken next came after that
 }
+
+// clockJump is how far two readings of the clocks may be apart in ns without the wall
+// clock having been set: far more than two frames can change places by.
+const clockJump = 10_000_000
 
 // turn is how many times one end delivers and takes a frame before it is the
 // other end's turn: a fraction of a millisecond.
@@ -69,7 +74,7 @@ func New(client, server *Device, c Config) (*Emulator, error) {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	e := &Emulator{
-		ends:     [2]*end{{device: client}, {device: server}},
+		ends:     [2]*end{{device: client, last: clock.Now() - clockJump}, {device: server, last: clock.Now() - clockJump}},
 		wake:     wake,
 		requests: make(chan func(), 1),
 		done:     make(chan struct{}),
@@ -167,15 +172,16 @@ func (e *end) take() bool {
 		return false
 	}
 	now, wall := clock.Both()
-	// A stamp from after now, or from long before it, is the wall clock being
-	// set.
+	// A stamp from after now, or from before the frame that the kernel took in last, is
+	// the wall clock being set. One from long ago is not: the path was late.
 	at := now - wall + stamp
-	if at > now || now-at > 1e9 {
+	if at > now || at < e.last {
 		at = now
 	}
 	if r := e.away.line.next(); r != nil && r.due <= at {
 		return false
 	}
+	e.last = at - clockJump
 	e.away.admit(at, now, off, frame)
 	e.device.release()
 	return true
@@ -195,6 +201,7 @@ func (e *Emulator) nextDue() int64 {
 func (e *Emulator) Link(ctx context.Context) (result.Link, error) {
 	var l result.Link
 	err := e.do(ctx, func() {
+		e.admitAll()
 		e.readOverruns()
 		l = result.Link{Up: e.ends[0].away.tally(), Down: e.ends[1].away.tally()}
 	})
@@ -202,6 +209,18 @@ func (e *Emulator) Link(ctx context.Context) (result.Link, error) {
 		return result.Link{}, err
 	}
 	return l, nil
+}
+
+// admitAll takes in what waits in the rings, so that an account leaves out nothing
+// that has come so far; at most one ring full, since more may come meanwhile.
+func (e *Emulator) admitAll() {
+	for _, end := range e.ends {
+		for range end.device.frames() {
+			if !end.work() {
+				break
+			}
+		}
+	}
 }
 
 // Renew makes the path anew: from now on it is what c says, and it begins with
