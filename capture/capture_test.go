@@ -167,7 +167,7 @@ func TestEveryPacketOnce(t *testing.T) {
 	if next != spoken+1 {
 		t.Errorf("%d bytes came, want %d", next-1, spoken)
 	}
-	link, _, err := l.Link(t.Context())
+	link, _, err := l.Link(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestEveryPacketOnce(t *testing.T) {
 func TestCrossings(t *testing.T) {
 	x, l := conversation(t, "delay 5ms loss list 3,30,31 duplicate 2%", Config{Keep: 1 << 20})
 	packets, _ := x.Packets()
-	link, _, err := l.Link(t.Context())
+	link, _, err := l.Link(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func path(ctx context.Context) Check {
 	var link result.Link
 	if err == nil {
 		p.Wait()
-		link, _, err = l.Link(ctx)
+		link, _, err = l.Link(ctx, 0)
 	}
 	switch {
 	case err != nil:

@@ -52,6 +52,7 @@ func document(c Config, engine Engine, began processorTime, out *peer.Outcome, l
 	a.wire()
 	a.cost(pathCPU)
 	a.warnings()
+	d.Trust = trust(d)
 	return d
 }
 
@@ -125,6 +126,7 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 		Source: a.out.ClockSource, OffsetNS: new(a.out.OffsetNS), UncertaintyNS: new(a.out.UncertaintyNS),
 		DriftRatio: a.out.Drift, Samples: a.out.ClockSamples,
 	}
+	m.Instrument.LatenessNS = a.lateness(s, up)
 	if s.there {
 		m.Instrument.Clock = result.Clock{Source: "round trip on one clock", OffsetNS: new(int64(0)), UncertaintyNS: new(int64(0))}
 	}

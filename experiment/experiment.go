@@ -276,7 +276,7 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (_ *result.Docu
 	}, func() {
 		// Beside the loop that reads the line: a path that is stopped answers late.
 		word := clientWord{Link: &clientLink{}}
-		if at, _, err := l.Link(context.WithoutCancel(ctx)); err == nil {
+		if at, _, err := l.Link(context.WithoutCancel(ctx), 0); err == nil {
 			word.Link.Link = &at
 		} else {
 			word.Link.Error = err.Error()
@@ -309,7 +309,7 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (_ *result.Docu
 		engine = Engine(l.Engine())
 		soon, cancel := context.WithTimeout(context.Background(), stopPatience)
 		defer cancel()
-		if at, used, linkErr := l.Link(soon); linkErr == nil {
+		if at, used, linkErr := l.Link(soon, out.StartNS); linkErr == nil {
 			link, cpu = &at, &used
 		} else if err == nil {
 			err = fmt.Errorf("the path's account: %w", linkErr)
@@ -337,7 +337,7 @@ func pathsPart(l *lab.Lab, err error) error {
 	}
 	soon, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	link, _, linkErr := l.Link(soon)
+	link, _, linkErr := l.Link(soon, 0)
 	if linkErr != nil {
 		return err
 	}

@@ -345,9 +345,10 @@ func (l *Lab) exchange(ctx context.Context, r request, files []*os.File, p *Proc
 }
 
 // Link is the path's account as it stands, and the CPU time that the path
-// process has used, ns.
-func (l *Lab) Link(ctx context.Context) (link result.Link, cpu int64, err error) {
-	a, err := l.ask(ctx, request{Link: true})
+// process has used, ns. The path's lateness counts from the instant from on
+// (clock.Now); from 0 it counts from the lab's beginning.
+func (l *Lab) Link(ctx context.Context, from int64) (link result.Link, cpu int64, err error) {
+	a, err := l.ask(ctx, request{Link: true, From: from})
 	if err != nil {
 		return link, 0, err
 	}

@@ -123,7 +123,7 @@ func TestPingTakesTwiceTheDelay(t *testing.T) {
 	}
 	for _, address := range addresses {
 		times := ping(address)
-		link, _, err := l.Link(t.Context())
+		link, _, err := l.Link(t.Context(), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func TestHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, _ := sh(t, l, Client, ping)
-	link, _, err := l.Link(t.Context())
+	link, _, err := l.Link(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestAnyProgramRunsInTheLab(t *testing.T) {
 	if exit.Code != 0 || server.Wait().Code != 0 {
 		t.Fatalf("%v, server %v\n%s", exit, server.Wait(), out)
 	}
-	link, cpu, err := l.Link(t.Context())
+	link, cpu, err := l.Link(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestNothingIsLeft(t *testing.T) {
 		if l.Err() == nil {
 			t.Error("the lab ended without a reason")
 		}
-		if _, _, err := l.Link(t.Context()); err == nil {
+		if _, _, err := l.Link(t.Context(), 0); err == nil {
 			t.Error("a lab that is gone gave an account")
 		}
 		check(t, all, networks)

@@ -18,6 +18,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"netcmp/lateness"
 	"netcmp/netem/emulator"
 	"netcmp/result"
 )
@@ -44,7 +45,7 @@ func pathMain() int {
 		return 1
 	}
 	mountProc()
-	p := &pathProcess{channel: ch, programs: map[int]int{}}
+	p := &pathProcess{channel: ch, programs: map[int]int{}, watch: lateness.Start()}
 	go p.reap()
 	for {
 		var r request
@@ -88,7 +89,8 @@ type pathProcess struct {
 	channel *channel
 	hosts   [2]*hostThread
 	engine  Engine
-	path    path         // nil while a path of the kernel's is held
+	path    path // nil while a path of the kernel's is held
+	watch   *lateness.Watch
 	held    func() error // begins the path that is held; nil if none is
 
 	mu       sync.Mutex  // over what the reaper shares, and the channel's sending side
@@ -129,6 +131,9 @@ func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
 	case r.Link:
 		link, err := p.path.Link(context.Background())
 		if err == nil && p.engine == Emulator {
+			ran := p.watch.Tail(r.From)
+			link.Up.LatenessNS = lateness.Worse(link.Up.LatenessNS, ran)
+			link.Down.LatenessNS = lateness.Worse(link.Down.LatenessNS, ran)
 			err = p.turnedAway(&link)
 		}
 		if err != nil {

@@ -30,6 +30,7 @@ type request struct {
 	Signal *signalRequest `json:",omitempty"`
 	Listen *listenRequest `json:",omitempty"`
 	Link   bool           `json:",omitempty"`
+	From   int64          `json:",omitempty"` // of Link: the instant from which on the path's lateness counts
 	Begin  bool           `json:",omitempty"`
 	Socket string         `json:",omitempty"` // of Devices
 }

@@ -88,6 +88,8 @@ type EndReport struct {
 	// socket's buffer full.
 	ReceiverDropped *int64          `json:"receiver_dropped,omitempty"`
 	CPUNS           int64           `json:"cpu_ns"`
+	LateNS          *result.Tail    `json:"late_ns,omitempty"`      // how late the kernel ran this end's process
+	ReadLateNS      *result.Tail    `json:"read_late_ns,omitempty"` // read − received by the kernel
 	Stats           transport.Stats `json:"stats"`
 	GaveUp          int64           `json:"gave_up"` // messages of a reliable transport that did not come in time
 	Waited          time.Duration   `json:"waited_ns"`
@@ -109,6 +111,7 @@ type SendReport struct {
 	PerInterval       []int64           `json:"per_interval"` // of Due, by planned time
 	PacingErrorNS     *result.Quantiles `json:"pacing_error_ns"`
 	PacingErrorMeanNS *int64            `json:"pacing_error_mean_ns"`
+	PacingLateNS      *result.Tail      `json:"pacing_late_ns,omitempty"` // of PacingErrorNS, in full
 	OverdueSends      int64             `json:"overdue_sends"`
 	BlockedSends      int64             `json:"blocked_sends"`
 	SpunNS            int64             `json:"spun_ns"` // processor time that went into being punctual

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"netcmp/clock"
+	"netcmp/lateness"
 	"netcmp/ledger"
 	"netcmp/message"
 	"netcmp/transport"
@@ -35,6 +36,7 @@ type end struct {
 	receiver *receiver
 	echo     *echo
 	before   counters
+	watch    *lateness.Watch
 
 	sent    chan struct{} // closed when the sender has ended; nil without one
 	sentOut SendReport    // what it told; valid then
@@ -51,7 +53,7 @@ type end struct {
 
 // newEnd sets an end up on its connection.
 func newEnd(c endConfig) *end {
-	e := &end{endConfig: c, before: readCounters(c.private), empty: make(chan struct{})}
+	e := &end{endConfig: c, before: readCounters(c.private), empty: make(chan struct{}), watch: lateness.Start()}
 	e.late, e.lapse = context.WithCancel(context.Background())
 	asks := c.spec.Pattern == RequestResponse
 	if c.spec.sends(c.client) {
@@ -243,7 +245,7 @@ func (e *end) report(other *EndReport, final bool) *EndReport {
 	if e.properties.Reliable {
 		used.damaged = 0 // the transport sent them again
 	}
-	r := &EndReport{CPUNS: used.cpu, Stats: e.conn.Stats(), Sent: e.sendReport()}
+	r := &EndReport{CPUNS: used.cpu, LateNS: e.watch.Tail(e.start), Stats: e.conn.Stats(), Sent: e.sendReport()}
 	if d := r.Stats.ReceiverDropped; d != nil {
 		n := *d
 		if e.private {
@@ -337,4 +339,5 @@ func (e *end) close() {
 	if e.echo != nil {
 		<-e.echo.ended
 	}
+	e.watch.Close()
 }

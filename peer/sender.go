@@ -8,6 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"netcmp/clock"
+	"netcmp/lateness"
 	"netcmp/ledger"
 	"netcmp/message"
 	"netcmp/pacer"
@@ -147,7 +148,7 @@ func (s *sender) run(start int64) SendReport {
 				out.BlockedSends++
 				continue
 			}
-			_ = pacing.RecordValue(max(before-d, 1))
+			_ = pacing.RecordValue(min(max(before-d, 1), int64(time.Hour)))
 			if before-d >= interval {
 				out.OverdueSends++
 			}
@@ -208,6 +209,7 @@ func (s *sender) run(start int64) SendReport {
 			P50: pacing.ValueAtQuantile(50), P99: pacing.ValueAtQuantile(99), Max: pacing.Max(),
 		}
 		out.PacingErrorMeanNS = new(int64(pacing.Mean()))
+		out.PacingLateNS = lateness.TailOf(pacing)
 	}
 	return out
 }

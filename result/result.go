@@ -378,10 +378,24 @@ type Instrument struct {
 
 // Lateness is how late the sending process, the emulated path and the receiving
 // process did their work. A part that was not measured is null.
+//
+// Each is the greater of two measures, quantile by quantile: how late the process did
+// what was due, and how late the kernel ran it when it was sampled (package lateness).
+// The second one also sees what delays messages of which the first one knows nothing,
+// such as those that a stopped sender had not yet handed over.
 type Lateness struct {
-	Sender   *Quantiles `json:"sender"`   // handed over − planned, where the transport was free to accept the message
-	Path     *Quantiles `json:"path"`     // handed on − due, in the emulator
-	Receiver *Quantiles `json:"receiver"` // read by the process − received by the kernel
+	Sender   *Tail `json:"sender"`   // handed over − planned, where the transport was free to accept the message
+	Path     *Tail `json:"path"`     // handed on − due, in the emulator
+	Receiver *Tail `json:"receiver"` // read by the process − received by the kernel
+}
+
+// Tail is the upper end of a distribution, in the unit of the field's name.
+type Tail struct {
+	P50  int64 `json:"p50"`
+	P90  int64 `json:"p90"`
+	P99  int64 `json:"p99"`
+	P999 int64 `json:"p999"`
+	Max  int64 `json:"max"`
 }
 
 // Clock says which clock one-way delay was measured on.
@@ -469,6 +483,7 @@ type LinkDirection struct {
 	// taken together: what a datagram protocol's messages met.
 	Datagrams    Datagrams  `json:"datagrams"`
 	DelayErrorNS *Quantiles `json:"delay_error_ns"` // handed on − due
+	LatenessNS   *Tail      `json:"lateness_ns"`    // of the path: see Lateness
 	QueueDelayNS *Quantiles `json:"queue_delay_ns"` // waiting for the bottleneck, own transmission excluded; null without one
 }
 

@@ -182,7 +182,7 @@ func describe(at conditions) string {
 func (p *program) tellOverrun(l *lab.Lab) {
 	soon, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	link, _, err := l.Link(soon)
+	link, _, err := l.Link(soon, 0)
 	if n := link.Up.Overrun + link.Down.Overrun; err == nil && n > 0 {
 		fmt.Fprintf(p.stderr, "netcmp lab: the emulator was overrun: %d frames, each a packet or a train of some, came faster than this machine can carry them, and are lost\n", n)
 	}

@@ -9,6 +9,9 @@ import (
 	"netcmp/result"
 )
 
+// delayErrorMax is the greatest error of a delay told apart, ns.
+const delayErrorMax = 3_600_000_000_000
+
 // sink takes what leaves the path. head is an offload header and, for a part
 // of a train, the headers of that part.
 type sink interface {
@@ -49,7 +52,7 @@ func newDirection(i netem.Impairment, seed uint64, out sink, options ...netem.Op
 		verdict:    netem.NewDirection(i, seed, options...),
 		last:       math.MinInt64,
 		out:        out,
-		delayError: hdrhistogram.New(1, 60_000_000_000, 3),
+		delayError: hdrhistogram.New(1, delayErrorMax, 3),
 		queueing:   hdrhistogram.New(1, 3_600_000_000_000, 3),
 	}
 }
@@ -273,7 +276,7 @@ func (d *direction) letGo(by, now int64) bool {
 }
 
 func (d *direction) record(r run, now int64) {
-	_ = d.delayError.RecordValues(max(now-r.due, 1), int64(r.count)) // beyond a minute: not recorded
+	_ = d.delayError.RecordValues(min(max(now-r.due, 1), delayErrorMax), int64(r.count))
 }
 
 func (d *direction) leave(t *train, r run) {
@@ -294,8 +297,19 @@ func (d *direction) tally() result.LinkDirection {
 	c.QueueDropped, c.Reordered = new(d.dropped), new(d.ahead)
 	c.InFlight = int64(d.line.packets)
 	c.Datagrams = d.datagrams.tally()
+	c.LatenessNS = tail(d.delayError)
 	c.DelayErrorNS, c.QueueDelayNS = quantiles(d.delayError), quantiles(d.queueing)
 	return c
+}
+
+func tail(h *hdrhistogram.Histogram) *result.Tail {
+	if h.TotalCount() == 0 {
+		return nil
+	}
+	return &result.Tail{
+		P50: h.ValueAtQuantile(50), P90: h.ValueAtQuantile(90), P99: h.ValueAtQuantile(99),
+		P999: h.ValueAtQuantile(99.9), Max: h.Max(),
+	}
 }
 
 func quantiles(h *hdrhistogram.Histogram) *result.Quantiles {
