@@ -26,6 +26,10 @@ const DefaultRepeat = 6
 // repeatMax bounds the number of blocks.
 const repeatMax = 1000
 
+// againMax bounds how often a trial is repeated that this machine disturbs. Over the
+// whole comparison at most as many trials are repeated as there are trials.
+const againMax = 3
+
 // Arm is one of those that are compared.
 type Arm struct {
 	Label  string // what tables call it; unique
@@ -46,6 +50,8 @@ type Config struct {
 	Tool      result.Tool
 	// Kept is given each trial when it is done; its error ends the comparison.
 	Kept func(*result.Document) error
+	// run makes a trial; nil is experiment.Run.
+	run func(context.Context, experiment.Config) (*result.Document, error)
 	// Progress may be nil.
 	Progress func(arm string, trial, trials int, p peer.Progress)
 }
@@ -142,6 +148,7 @@ func Run(ctx context.Context, c Config) (*result.Comparison, error) {
 	plan := c.plan()
 	var trials []*result.Document
 	var failed error
+	repeated := 0
 	order := rand.New(rand.NewPCG(c.Seed, 0x6f72646572)) // "order"
 blocks:
 	for block := range c.Repeat {
@@ -149,7 +156,8 @@ blocks:
 			if ctx.Err() != nil {
 				break blocks
 			}
-			d, err := c.trial(ctx, block, c.Arms[i], len(trials))
+			d, again, err := c.undisturbed(ctx, block, c.Arms[i], len(trials), c.Repeat*len(c.Arms)-repeated)
+			repeated += again
 			if d != nil && !d.Interrupted {
 				trials = append(trials, d)
 			}
@@ -163,7 +171,7 @@ blocks:
 		return nil, failed
 	}
 	x := Judge(plan, trials)
-	x.Tool = c.Tool
+	x.Tool, x.Repeated = c.Tool, repeated
 	x.Interrupted = ctx.Err() != nil || failed != nil
 	return x, failed
 }
@@ -183,6 +191,21 @@ func (c Config) commandOf(a Arm, seed uint64) string {
 	return c.CommandOf(a, seed)
 }
 
+// undisturbed makes one trial, and makes it again while this machine disturbs it, most
+// times at most. It returns the last one and how many were repeated.
+func (c Config) undisturbed(ctx context.Context, block int, a Arm, n, most int) (d *result.Document, again int, err error) {
+	for most = min(most, againMax); ; again++ {
+		d, err = c.trial(ctx, block, a, n)
+		if err != nil || d == nil || d.Interrupted || !d.IsDisturbed() || again >= most || ctx.Err() != nil {
+			break
+		}
+	}
+	if err == nil && d != nil && !d.Interrupted && c.Kept != nil && !slices.Contains(c.Done, d) {
+		err = c.Kept(d)
+	}
+	return d, again, err
+}
+
 // trial makes one trial, unless it was made before.
 func (c Config) trial(ctx context.Context, block int, a Arm, n int) (*result.Document, error) {
 	x := a.Config
@@ -199,20 +222,21 @@ func (c Config) trial(ctx context.Context, block int, a Arm, n int) (*result.Doc
 	if i := slices.IndexFunc(c.Done, func(d *result.Document) bool { return isTrial(d, mark, x) }); i >= 0 {
 		return c.Done[i], nil
 	}
-	d, err := experiment.Run(ctx, x)
+	run := c.run
+	if run == nil {
+		run = experiment.Run
+	}
+	d, err := run(ctx, x)
 	if d == nil {
 		return nil, err
 	}
 	d.Trial = &mark
-	if err == nil && !d.Interrupted && c.Kept != nil {
-		err = c.Kept(d)
-	}
 	return d, err
 }
 
 // isTrial says whether a document is that trial of the same comparison: its seed
 // follows from the comparison's, and its command has everything that was asked.
 func isTrial(d *result.Document, mark result.Trial, x experiment.Config) bool {
-	return d.Trial != nil && d.Trial.Arm == mark.Arm && d.Trial.Block == mark.Block && !d.Interrupted &&
+	return d.Trial != nil && !d.IsDisturbed() && d.Trial.Arm == mark.Arm && d.Trial.Block == mark.Block && !d.Interrupted &&
 		d.Proto == x.Spec.Proto && d.Seed == x.Seed && d.Plan.Command == x.Command
 }

@@ -29,6 +29,11 @@ func Judge(plan result.ComparisonPlan, trials []*result.Document) *result.Compar
 		x.Started = slices.MinFunc(trials, func(a, b *result.Document) int { return cmp.Compare(a.Started, b.Started) }).Started
 		x.Tool = trials[0].Tool
 	}
+	for _, d := range trials {
+		if d.IsDisturbed() {
+			x.Disturbed++
+		}
+	}
 	s := collect(plan.Arms, trials)
 	for _, m := range metrics {
 		for _, arm := range plan.Arms {
@@ -48,7 +53,7 @@ func Judge(plan result.ComparisonPlan, trials []*result.Document) *result.Compar
 	return x
 }
 
-// sample holds the trials by arm and block.
+// sample holds the undisturbed trials by arm and block.
 type sample struct {
 	arms   []string
 	trials map[string]map[int]*result.Document
@@ -58,7 +63,7 @@ type sample struct {
 func collect(arms []string, trials []*result.Document) *sample {
 	s := &sample{arms: arms, trials: map[string]map[int]*result.Document{}}
 	for _, d := range trials {
-		if d.Trial == nil {
+		if d.Trial == nil || d.IsDisturbed() {
 			continue
 		}
 		if s.trials[d.Trial.Arm] == nil {

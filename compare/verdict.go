@@ -17,6 +17,9 @@ func (s *sample) verdict(x *result.Comparison) []string {
 		return []string{fmt.Sprintf("No verdict: %s of %s are unexplained, so what the path did is in doubt.", report.Count(n)+" messages", who)}
 	}
 	var said []string
+	if x.Disturbed > 0 {
+		said = append(said, fmt.Sprintf("This machine was too busy: %d of %d trials were disturbed and do not count. Close other programs and repeat.", x.Disturbed, len(x.Trials)))
+	}
 	if n := len(s.blocks); n < fewest {
 		said = append(said, fmt.Sprintf("Cannot tell any two apart: that takes at least %d samples of each, and there are %d.", fewest, n))
 	}

@@ -115,6 +115,13 @@ func (m *Monitor) count(p Probe) {
 		return
 	}
 	set("netcmp_probe_delivery_ratio", "", d.Delivery.Ratio)
+	if d.Trust != nil {
+		var disturbed float64
+		if d.IsDisturbed() {
+			disturbed = 1
+		}
+		set("netcmp_probe_disturbed", "", &disturbed)
+	}
 	set("netcmp_probe_connect_seconds", "", seconds(d.Setup.ConnectNS))
 	if d.Delay != nil {
 		set("netcmp_probe_delay_seconds", `,quantile="0.5"`, seconds(d.Delay.P50NS))

@@ -91,6 +91,14 @@ func (e Expect) Check(d *result.Document) Outcome {
 	if e.text == "" {
 		return Outcome{Text: "expect: no condition"}
 	}
+	o := e.check(d)
+	if d != nil && d.IsDisturbed() {
+		o.Text += "; this run was disturbed, so repeat it before believing either answer"
+	}
+	return o
+}
+
+func (e Expect) check(d *result.Document) Outcome {
 	found, ok := e.path.in(d)
 	if !ok && e.value.kind != nullValue && e.path.lostPercentile(d) {
 		return e.say(false, "it is infinite: that percentile falls among the lost messages")

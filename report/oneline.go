@@ -11,6 +11,9 @@ func OneLine(d *result.Document) string {
 	if x := d.Delay; x != nil {
 		text += " · p50 " + percentileText(d, x.P50NS) + " · p99 " + percentileText(d, x.P99NS)
 	}
+	if d.IsDisturbed() {
+		text = "disturbed: " + text
+	}
 	if d.Setup.ConnectNS != nil {
 		text += " · set-up " + Duration(*d.Setup.ConnectNS)
 	}

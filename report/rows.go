@@ -421,10 +421,10 @@ func instrumentRow(d *result.Document, m *result.Measured, dir string) []row {
 	if n := m.Instrument.BlockedSends; n > 0 && !d.Plan.Saturate {
 		parts = append(parts, Count(n)+" sends had to wait until the transport took them")
 	}
-	if q := m.Instrument.PacingErrorNS; q != nil && q.P99 >= worthSaying {
+	if q := m.Instrument.PacingErrorNS; q != nil && q.P99 >= worthSaying && d.Trust == nil {
 		parts = append(parts, "sender late by p99"+nbsp+Duration(q.P99)+", max"+nbsp+Duration(q.Max))
 	}
-	if l := linkOf(d, dir); l != nil && l.DelayErrorNS != nil && l.DelayErrorNS.P99 >= worthSaying {
+	if l := linkOf(d, dir); l != nil && l.DelayErrorNS != nil && l.DelayErrorNS.P99 >= worthSaying && d.Trust == nil {
 		parts = append(parts, "path late by p99"+nbsp+Duration(l.DelayErrorNS.P99)+", max"+nbsp+Duration(l.DelayErrorNS.Max))
 	}
 	if len(parts) == 0 {

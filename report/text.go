@@ -18,10 +18,12 @@ func Text(w io.Writer, d *result.Document, o Options) error {
 		return errNoDocument
 	}
 	p := &page{o: o}
-	head := append([]row{pathRow(d)}, changeRows(d)...)
+	head := append(disturbedRow(d), pathRow(d))
+	head = append(head, changeRows(d)...)
 	p.rows(append(head, messagesRow(d)))
 	p.blank()
 	figures(p, d)
+	p.rows(trustRow(d))
 	p.blank()
 	for _, text := range sentences(d) {
 		p.paragraph(text)

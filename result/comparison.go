@@ -17,7 +17,11 @@ type Comparison struct {
 	Table       []Figure       `json:"table"`
 	Differences []Difference   `json:"differences"`
 	Usable      []Curve        `json:"usable"`
-	Trials      []*Document    `json:"trials"`
+	// Repeated counts trials that were made again because this machine had disturbed
+	// them; Disturbed those of Trials that it still disturbs. By these nothing is judged.
+	Repeated  int         `json:"repeated"`
+	Disturbed int         `json:"disturbed"`
+	Trials    []*Document `json:"trials"`
 }
 
 // ComparisonPlan is what was to be compared.

@@ -220,6 +220,10 @@ type Trust struct {
 	Reasons []string `json:"reasons"`  // one sentence each; empty where Verdict is Good
 }
 
+// IsDisturbed reports whether the machine disturbed the run, so that nothing may be
+// judged by it.
+func (d *Document) IsDisturbed() bool { return d.Trust != nil && d.Trust.Verdict == Disturbed }
+
 // Delivery counts messages. Due counts the planned messages that the user did not
 // cut off: all of them, unless the run was interrupted. Received counts every whole
 // message that arrived, duplicates included; Delivered counts distinct numbers;

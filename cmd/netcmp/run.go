@@ -392,10 +392,11 @@ func (p *program) tell(c *cli.Context, d *result.Document, runErr error, out *re
 	}
 	held := true
 	for _, e := range expects {
-		if o := e.Check(d); !o.Holds {
+		o := e.Check(d)
+		if !o.Holds || d.IsDisturbed() {
 			fmt.Fprintln(p.stderr, "netcmp:", o.Text)
-			held = false
 		}
+		held = held && o.Holds
 	}
 	if !held {
 		return exitError{code: exitExpect}
