@@ -64,6 +64,11 @@ bench-peers: ## netcmp and iperf3, sockperf and irtt in turns, into docs/perform
 	@rm -rf bin/peers && mkdir -p bin/peers
 	NETCMP_PEERS=$(CURDIR)/bin/peers $(GO) test -count 1 -v -timeout 30m -run '^TestPeers$$' ./validation
 
+# One part alone: NETCMP_DISTURBED=1 go test -count 1 -v -run TestDisturbed/quiet ./validation
+.PHONY: disturbed
+disturbed: ## what netcmp says when this machine disturbs it: stopped processes, busy processors (half an hour)
+	NETCMP_DISTURBED=1 $(GO) test -count 1 -v -timeout 90m -run '^TestDisturbed$$' ./validation
+
 .PHONY: soak
 soak: ## 50 clients, session after session, over all protocols (ten minutes; SOAK=1h for longer)
 	NETCMP_SOAK=$(or $(SOAK),10m) $(GO) test -count 1 -v -timeout 0 -run '^TestSoak$$' ./peer
