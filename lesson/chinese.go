@@ -26,6 +26,8 @@ var chinese = map[string]string{ //nolint:gosec // sentences
 	"when %s: %s, %s":                 "当%s：%s，%s",
 	"holds":                           "成立",
 	"holds when":                      "仅在以下情况成立：",
+	"disturbed":                       "受干扰",
+	"DISTURBED, so nothing follows":   "受干扰，不能下结论",
 	"does not hold here":              "在这里不成立",
 	"does not hold":                   "不成立",
 	", or ":                           "，或",

@@ -2,6 +2,7 @@ package lesson
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -46,6 +47,12 @@ func (c *Claim) found(in *Scene, holds bool, when, measured string, args ...any)
 	c.Findings = append(c.Findings, Finding{
 		When: c.language.words(when), Measured: fmt.Sprintf(c.language.words(measured), args...), Holds: holds, Scene: in.Title, language: c.language,
 	})
+	c.judge()
+}
+
+// forget takes back what was found in a scene, which is played again.
+func (c *Claim) forget(scene string) {
+	c.Findings = slices.DeleteFunc(c.Findings, func(f Finding) bool { return f.Scene == scene })
 	c.judge()
 }
 

@@ -39,6 +39,7 @@ type Scene struct {
 	Table      []Row       `json:"table,omitempty"`
 	Packets    []Packet    `json:"packets"`
 	Left       int         `json:"packets_left,omitempty"` // that are not among them
+	LateNS     int64       `json:"late_ns"`                // how late this machine ran the scene's processes at most
 
 	Ladder *capture.Ladder `json:"-"`
 	Axis   string          `json:"-"` // a drawing in text beside the ladder
@@ -71,7 +72,10 @@ type Assertion struct {
 	Expected string `json:"expected"`
 	Measured string `json:"measured"`
 	Holds    bool   `json:"holds"`
-	Timed    bool   `json:"timed"` // it rests on how punctual the machine is, too
+	// Disturbed says that it does not hold and that this machine disturbed the scene,
+	// so that nothing follows from it.
+	Disturbed bool `json:"disturbed,omitempty"`
+	Timed     bool `json:"timed"` // it rests on how punctual the machine is, too
 }
 
 // Packet is a packet on its way from one host to the other.
@@ -98,6 +102,25 @@ type Segment struct {
 	RelAck  *uint32  `json:"rel_ack"`
 	Window  uint16   `json:"window"`
 	Options []string `json:"options"`
+}
+
+// disturbed marks what does not hold in a scene whose processes this machine ran late.
+func (s *Scene) disturbed(late time.Duration) {
+	s.LateNS = int64(late)
+	for i := range s.Assertions {
+		a := &s.Assertions[i]
+		a.Disturbed = !a.Holds && late > lateMax
+	}
+}
+
+// Disturbed counts the assertions of Failed that this machine disturbed.
+func (d *Document) Disturbed() (n int) {
+	for _, a := range d.Failed() {
+		if a.Disturbed {
+			n++
+		}
+	}
+	return n
 }
 
 // Failed are the assertions that do not hold.

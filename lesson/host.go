@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netcmp/clock"
+	"netcmp/lateness"
 )
 
 // On each host of a lesson runs one program, which does with sockets what it is
@@ -43,7 +44,7 @@ func hostMain() int {
 	f.Close()
 	server := rpc.NewServer()
 	if err == nil {
-		err = server.RegisterName(service, &host{sockets: map[int]int{}, secure: newSecured()})
+		err = server.RegisterName(service, &host{sockets: map[int]int{}, secure: newSecured(), lateness: lateness.Start()})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "netcmp:", err)
@@ -77,6 +78,7 @@ type Order struct {
 	Patience      time.Duration // 0: patience
 	// Certificate is what an encrypted transport's client is to trust (DER).
 	Certificate []byte
+	Since       int64  // an instant of clock.Now, of Late
 	Resume      bool   // the session of a connection before
 	Short       bool   // a connection for each message
 	Setting     string // of the kernel's, as its file below /proc/sys
@@ -98,6 +100,7 @@ type Done struct {
 	Text         string // what came of it, in words
 	Value        string // of a setting, before it was changed
 	Sockets      []Listed
+	Late         time.Duration // that this machine ran the host's program, at the most
 	CPU          time.Duration // that the host's program has used for it
 	Memory       int64         // bytes
 }
@@ -115,6 +118,16 @@ type host struct {
 	secure  secured
 	web     web
 	talk    talk
+
+	lateness *lateness.Watch
+}
+
+// Late says how late this machine ran the host's program since an instant.
+func (h *host) Late(o Order, d *Done) error {
+	if t := h.lateness.Tail(o.Since); t != nil {
+		d.Late = time.Duration(t.Max)
+	}
+	return nil
 }
 
 func now() int64 {

@@ -58,7 +58,6 @@ type playing struct {
 	pcap   bytes.Buffer
 	d      *Document
 	err    error
-	late   time.Duration // the machine, at the worst
 	took   time.Duration
 	waited time.Duration
 }
@@ -66,7 +65,7 @@ type playing struct {
 // begin begins to play a lesson; a short run is a quick one.
 func begin(ctx context.Context, l Lesson) *playing {
 	p := &playing{waits: make(chan struct{}), over: make(chan struct{})}
-	began, lateness := time.Now(), vigil()
+	began := time.Now()
 	var once sync.Once
 	o := Options{Pcap: &p.pcap, Quick: testing.Short(), Waiting: func(_ string, elapsed, _ time.Duration) {
 		p.waited = elapsed
@@ -75,7 +74,7 @@ func begin(ctx context.Context, l Lesson) *playing {
 	go func() {
 		defer close(p.over)
 		p.d, p.err = l.Run(ctx, o)
-		p.late, p.took = lateness(), time.Since(began)
+		p.took = time.Since(began)
 	}()
 	return p
 }
@@ -97,47 +96,23 @@ func (p *playing) check(t *testing.T) {
 			continue
 		}
 		// It makes its work ten times as much, too: what takes how long, the first run holds.
-		if a.Timed && (p.late > latest || testing.Short()) {
-			t.Logf("%s: expected %s, measured %s; the machine was %v late", a.Name, a.Expected, a.Measured, p.late)
+		if a.Disturbed || a.Timed && testing.Short() {
+			t.Logf("%s: expected %s, measured %s", a.Name, a.Expected, a.Measured)
 			continue
 		}
 		t.Errorf("%s: expected %s, measured %s", a.Name, a.Expected, a.Measured)
 	}
 	// The race detector, whose run is a short one, starts a lab's programs slowly.
-	if took := p.took - p.waited; took > 30*time.Second && p.late <= latest && !testing.Short() {
+	if took := p.took - p.waited; took > 30*time.Second && !p.d.late() && !testing.Short() {
 		t.Errorf("it took %v, beside what it waited for", took)
 	}
 	whole(t, p.d)
 	sharkAgrees(t, p.d, p.pcap.Bytes())
 }
 
-// latest is how late a thread may wake on a machine whose times tell something of
-// ours: Go's own sleeps end a millisecond late where nothing disturbs them.
-const latest = 2500 * time.Microsecond
-
-// vigil begins to look how late the machine wakes a thread, and gives what ends that
-// and tells the worst.
-func vigil() func() time.Duration {
-	const nap = time.Millisecond
-	stop, worst := make(chan struct{}), make(chan time.Duration)
-	go func() {
-		var late time.Duration
-		for {
-			began := time.Now()
-			time.Sleep(nap)
-			late = max(late, time.Since(began)-nap)
-			select {
-			case <-stop:
-				worst <- late
-				return
-			default:
-			}
-		}
-	}()
-	return func() time.Duration {
-		close(stop)
-		return <-worst
-	}
+// late says whether this machine disturbed any scene.
+func (d *Document) late() bool {
+	return slices.ContainsFunc(d.Scenes, func(s *Scene) bool { return s.LateNS > int64(lateMax) })
 }
 
 // whole: every scene says something, holds it against something, and has packets;

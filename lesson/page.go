@@ -111,5 +111,8 @@ func (a Assertion) answer(l Language) string {
 	if a.Holds {
 		return l.words("yes")
 	}
+	if a.Disturbed {
+		return "**" + l.words("disturbed") + "**"
+	}
 	return "**" + l.words("no") + "**"
 }

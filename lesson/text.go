@@ -135,6 +135,9 @@ func (a Assertion) mark(l Language) string {
 	if a.Holds {
 		return " ✓ "
 	}
+	if a.Disturbed {
+		return " ~ " + l.words("DISTURBED, so nothing follows") + ": "
+	}
 	return " ✗ " + l.words("DOES NOT HOLD") + ": "
 }
 

@@ -133,6 +133,7 @@ func traceroute(ctx context.Context, d *Document, f family) error {
 func farCall(ctx context.Context, d *Document, f family) error {
 	var outcomes []string
 	return play(ctx, d, d.words("A call with too short a breath, %s", f), each("delay 25ms"), capture.Framing{}, func(s *stage) {
+		outcomes = nil // of a play before
 		s.chained()
 		there := s.server.do("Open", Order{Family: f, Proto: "tcp", Port: port, Node: target}).Socket
 		s.server.do("Listen", Order{Socket: there, N: 1})

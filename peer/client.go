@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netcmp/clock"
+	"netcmp/lateness"
 	"netcmp/message"
 	"netcmp/result"
 	"netcmp/transport"
@@ -221,6 +222,7 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	e := newEnd(endConfig{
 		spec: r.spec, properties: t.Properties(), conn: conn, session: r.session.Session,
 		client: true, private: r.config.Private, start: start, ahead: offset,
+		watch: lateness.Start(),
 	})
 	if early {
 		e.run() // before the server hears of it: the first packets leave now
@@ -231,6 +233,7 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 		if early {
 			e.close()
 		}
+		e.watch.Close()
 		_ = conn.Close()
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type echo struct {
 	requests atomic.Int64 // that came, each counted once
 	answered atomic.Int64
 
+	late    readLate
 	damaged atomic.Int64
 	foreign atomic.Int64
 	ended   chan struct{}
@@ -28,7 +29,7 @@ type echo struct {
 
 func newEcho(conn transport.Conn, session uint64, numbers uint64) *echo {
 	return &echo{
-		conn: conn, session: session, seen: ledger.NewNumbers(numbers), ended: make(chan struct{}),
+		conn: conn, session: session, seen: ledger.NewNumbers(numbers), late: newReadLate(), ended: make(chan struct{}),
 	}
 }
 
@@ -40,6 +41,9 @@ func (e *echo) run() {
 	for e.err == nil {
 		n, err := e.conn.Receive(batch)
 		replies = e.answer(batch[:n], replies[:0])
+		if n > 0 {
+			e.late.add(batch[:n])
+		}
 		if len(replies) > 0 {
 			_, e.err = e.conn.Send(replies)
 			e.answered.Add(int64(len(replies)))

@@ -24,6 +24,9 @@ type endConfig struct {
 	private    bool  // see ServerConfig
 	start      int64 // when messages are due from, this end's clock
 	ahead      int64 // how far the other end's clock is ahead of this one's
+	// watch samples how late this process is run, and is the end's to close; nil: it
+	// is not measured.
+	watch *lateness.Watch
 }
 
 // end is one end of a running session: a sender, a receiver, or both on one
@@ -36,7 +39,6 @@ type end struct {
 	receiver *receiver
 	echo     *echo
 	before   counters
-	watch    *lateness.Watch
 
 	sent    chan struct{} // closed when the sender has ended; nil without one
 	sentOut SendReport    // what it told; valid then
@@ -53,7 +55,7 @@ type end struct {
 
 // newEnd sets an end up on its connection.
 func newEnd(c endConfig) *end {
-	e := &end{endConfig: c, before: readCounters(c.private), empty: make(chan struct{}), watch: lateness.Start()}
+	e := &end{endConfig: c, before: readCounters(c.private), empty: make(chan struct{})}
 	e.late, e.lapse = context.WithCancel(context.Background())
 	asks := c.spec.Pattern == RequestResponse
 	if c.spec.sends(c.client) {
@@ -245,7 +247,10 @@ func (e *end) report(other *EndReport, final bool) *EndReport {
 	if e.properties.Reliable {
 		used.damaged = 0 // the transport sent them again
 	}
-	r := &EndReport{CPUNS: used.cpu, LateNS: e.watch.Tail(e.start), Stats: e.conn.Stats(), Sent: e.sendReport()}
+	r := &EndReport{CPUNS: used.cpu, Stats: e.conn.Stats(), Sent: e.sendReport()}
+	if e.watch != nil {
+		r.LateNS = e.watch.Tail(e.start)
+	}
 	if d := r.Stats.ReceiverDropped; d != nil {
 		n := *d
 		if e.private {
@@ -258,6 +263,7 @@ func (e *end) report(other *EndReport, final bool) *EndReport {
 		r.ReceiverDropped = &n
 	}
 	if e.echo != nil {
+		r.ReadLateNS = e.echo.late.tail()
 		r.Foreign = e.echo.foreign.Load()
 		r.Requests = new(e.echo.requests.Load())
 		r.Discarded = e.echo.damaged.Load() + max(used.damaged, 0)
@@ -310,6 +316,7 @@ func (e *end) received(r, other *EndReport, used counters, final bool) {
 		after := max(m.Delivery.Sent-e.receiver.progress().Highest-1, 0)
 		*r.ReceiverDropped += min(after, n*transport.TrainMax)
 	}
+	r.ReadLateNS = e.receiver.late.tail()
 	r.Foreign = e.receiver.foreign.Load()
 	if first := e.receiver.first.Load(); first > 0 {
 		r.FirstNS = &first
@@ -339,5 +346,7 @@ func (e *end) close() {
 	if e.echo != nil {
 		<-e.echo.ended
 	}
-	e.watch.Close()
+	if e.watch != nil {
+		e.watch.Close()
+	}
 }

@@ -27,6 +27,7 @@ type receiver struct {
 
 	answered func(number uint64) // told of the last message of each batch; may be nil
 
+	late   readLate
 	mu     sync.Mutex // over ledger
 	ledger *ledger.Ledger
 
@@ -40,7 +41,7 @@ type receiver struct {
 }
 
 func newReceiver(conn transport.Conn, session uint64, kind message.Kind, delta int64, c ledger.Config) *receiver {
-	r := &receiver{conn: conn, session: session, kind: kind, start: c.Start, ledger: ledger.New(c), ended: make(chan struct{})}
+	r := &receiver{conn: conn, session: session, kind: kind, start: c.Start, ledger: ledger.New(c), late: newReadLate(), ended: make(chan struct{})}
 	r.delta.Store(delta)
 	r.last.Store(clock.Now())
 	return r
@@ -63,6 +64,7 @@ func (r *receiver) run() {
 }
 
 func (r *receiver) enter(batch []transport.Message) {
+	r.late.add(batch)
 	// What others read is written once a batch: a write that all processors have to
 	// see takes as long as the rest of a message's account.
 	var foreign, last int64

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"netcmp/clock"
+	"netcmp/lateness"
 	"netcmp/transport"
 )
 
@@ -295,6 +296,7 @@ func (x *session) start(w http.ResponseWriter, r *http.Request) {
 		x.end = newEnd(endConfig{
 			spec: x.spec, properties: x.transport.Properties(), conn: x.conn, session: x.number,
 			private: x.server.config.Private, start: o.StartNS, ahead: -o.OffsetNS,
+			watch: lateness.Start(),
 		})
 		if x.before != nil {
 			x.end.before = *x.before

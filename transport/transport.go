@@ -133,6 +133,9 @@ type Message struct {
 	// At is when it came, in package clock's scale: the return of the read
 	// that brought it.
 	At int64
+	// Stamped is when the kernel received it, on the same scale; 0: not known. At −
+	// Stamped is then how late this process read it, which is not the path's.
+	Stamped int64
 }
 
 // Conn moves whole messages. One goroutine may send while another receives.

@@ -65,6 +65,9 @@ func newConn(udp *net.UDPConn, remote netip.AddrPort, config transport.Config, l
 		if config.Bulk && !config.NoBatch && remote.Addr().IsLoopback() && ask(int(fd)) {
 			c.receiver.whole = new(wholeTrains)
 		}
+		if !config.Bulk { // of what comes as fast as it can, the delay is that of its own queues
+			c.receiver.stamps = askStamps(int(fd))
+		}
 	}); e != nil {
 		return nil, e
 	}

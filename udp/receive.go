@@ -36,6 +36,7 @@ type receiver struct {
 	largest int
 	most    int          // datagrams that one call takes
 	whole   *wholeTrains // nil: the kernel cuts what comes as a train
+	stamps  *stamps      // nil: the kernel does not stamp what comes
 	turns   bool         // its call waits (socket.Turns)
 
 	// The call in progress, and what came of it.
@@ -43,6 +44,7 @@ type receiver struct {
 	n    int
 	err  syscall.Errno
 	at   int64
+	wall int64 // the wall clock's time then, where there are stamps
 
 	// What is handed on next: the slot, and where in it.
 	slot, offset int
@@ -75,6 +77,9 @@ func (r *receiver) open() {
 			if r.whole != nil {
 				h.Control = &r.whole.controls[i][0]
 				h.SetControllen(len(r.whole.controls[i]))
+			} else if r.stamps != nil {
+				h.Control = &r.stamps.controls[i][0]
+				h.SetControllen(stampSize)
 			}
 		}
 		var n uintptr
@@ -90,7 +95,11 @@ func (r *receiver) open() {
 			n, _, err = unix.Syscall6(unix.SYS_RECVMMSG, fd,
 				uintptr(unsafe.Pointer(&r.headers[0])), uintptr(r.want), unix.MSG_WAITFORONE, 0, 0)
 		}
-		r.at = clock.Now()
+		if r.stamps != nil {
+			r.at, r.wall = clock.Both()
+		} else {
+			r.at = clock.Now()
+		}
 		r.n, r.err = int(n), err
 		if err != 0 {
 			r.n = 0
@@ -149,12 +158,13 @@ func (c *Conn) unload(batch []transport.Message) (kept int) {
 				continue
 			}
 		}
+		stamped := r.stamps.read(r.slot, &r.headers[r.slot].Hdr, r.at, r.wall)
 		if r.whole != nil {
 			size = r.whole.begin(r.slot, r.offset, &r.headers[r.slot].Hdr, data)
 		}
 		for kept < len(batch) {
 			end := min(r.offset+size, len(data))
-			batch[kept] = transport.Message{Data: data[r.offset:end:end], At: r.at}
+			batch[kept] = transport.Message{Data: data[r.offset:end:end], At: r.at, Stamped: stamped}
 			kept++
 			if r.offset = end; end == len(data) {
 				r.slot, r.offset = r.slot+1, 0

@@ -144,7 +144,10 @@ func (p *program) lesson(c *cli.Context, l lesson.Lesson) error {
 	} else {
 		failed = errors.Join(failed, d.Text(p.stdout, width(p.stdout)))
 	}
-	if n := len(d.Failed()); n > 0 {
+	if n := d.Disturbed(); n > 0 {
+		failed = errors.Join(failed, fmt.Errorf("lesson %s: this machine disturbed %d of its assertions, so nothing follows from them: close other programs and repeat", d.Name, n))
+	}
+	if n := len(d.Failed()) - d.Disturbed(); n > 0 {
 		failed = errors.Join(failed, fmt.Errorf("lesson %s: %d of its assertions did not hold", d.Name, n))
 	}
 	return failed
