@@ -67,7 +67,7 @@ func playAfter(ctx context.Context, d *Document, title string, held *netem.Path,
 		}
 	}
 	x, err := capture.Start(ctx, l, capture.Config{
-		Keep: mostPackets, Messages: f, Pcap: d.options.Pcap, Application: "netcmp lesson " + d.Name,
+		Keep: mostPackets, At: []string{capture.Client, capture.Server}, Messages: f, Pcap: d.options.Pcap, Application: "netcmp lesson " + d.Name,
 	})
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func playAfter(ctx context.Context, d *Document, title string, held *netem.Path,
 	return nil
 }
 
-// mostPackets is more than a scene has, at all four devices.
+// mostPackets is more than a scene has, at both hosts' devices.
 const mostPackets = 10_000
 
 // enter starts the program on a host.
