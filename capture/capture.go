@@ -45,13 +45,26 @@ const (
 
 var devices = []string{Client, PathClient, PathServer, Server}
 
+// Point is a vantage point: a device under the name that a user calls it by.
+type Point struct{ Name, Device string }
+
+// Points returns the vantage points of a lab.
+func Points() []Point {
+	return []Point{{"client", Client}, {"server", Server}, {"path-client", PathClient}, {"path-server", PathServer}}
+}
+
+// Files are the pcapng files of a capture, by the device whose packets each of them
+// gets. A file holds one device: a reader such as tshark takes a second sight of a
+// segment for a retransmission.
+type Files map[string]io.Writer
+
 // Config says what is to become of the packets.
 type Config struct {
-	Pcap io.Writer // gets them as pcapng; nil: none
-	Keep int       // how many of them Packets gives at the most
-	// Messages is what they carry. Where it says what to follow, and neither
-	// Pcap nor Keep asks for more, headers alone are looked at, and only at the
-	// hosts.
+	Pcap Files
+	Keep int      // how many packets Packets returns at the most
+	At   []string // the devices whose packets are kept; nil: all
+	// Messages says what the packets carry. A host's device whose messages are followed,
+	// and which neither Pcap nor Keep asks for, is looked at for the headers alone.
 	Messages    Framing
 	Application string // what writes the pcapng, name and version
 }
@@ -60,16 +73,15 @@ type Config struct {
 // it has found may be asked for after Stop.
 type Capture struct {
 	config   Config
-	taps     []tap
+	taps     []*tap
 	passages [2]*Passage // up, down; nil for one that is not followed
-	ahead    int64       // the wall clock's lead, at the beginning
+	began    time.Time
 	ended    chan struct{}
 	stopAt   atomic.Int64 // clock.Now's scale; 0: not yet
 
 	waiting   []Packet // seen, and not yet in their order
 	decoder   *decoder
 	commenter *commenter
-	pcap      *pcap
 	packets   []Packet
 	left      int64 // more of them than Keep allows
 	missed    int64
@@ -82,7 +94,14 @@ type tap struct {
 	ring   *ring
 	sends  *Passage // whose messages leave here
 	takes  *Passage // whose messages arrive here
+	kept   bool     // its packets are for Packets
+	pcap   *pcap    // gets its packets; nil: none
+	missed int64    // frames that found no room in the ring; known at the end
 }
+
+// whole reports whether whole packets are wanted of this device, and not only what
+// follows messages.
+func (t *tap) whole() bool { return t.kept || t.pcap != nil }
 
 const (
 	// hold is how long a packet may be behind one that came after it, on another
@@ -93,11 +112,22 @@ const (
 	niceness = 10
 )
 
+// Sizes of the rings. The kernel hands a block over when it is full or retireAfter
+// old, so a reader that is stopped loses nothing for blocks × retireAfter (25 s of
+// headers, 5 s of whole packets), unless the bytes fill the ring sooner: 20 MiB hold
+// the headers of some 67,000 frames, which are 3 s at AnatomyRate (package experiment),
+// and 32 MiB hold 3 s of 85 Mbit/s. A block of whole frames has to have room for the
+// largest GSO batch, 64 KiB. The memory is the kernel's own: it is neither swapped nor
+// counted as locked (RLIMIT_MEMLOCK).
+const (
+	headerBlock, headerBlocks = 16 << 10, 1280
+	wholeBlock, wholeBlocks   = 128 << 10, 256
+)
+
 // Start begins to look. It needs to be told to stop.
 func Start(ctx context.Context, p Place, c Config) (_ *Capture, err error) {
 	x := &Capture{
-		config: c, ended: make(chan struct{}),
-		decoder: newDecoder(), commenter: newCommenter(c.Messages),
+		config: c, ended: make(chan struct{}), decoder: newDecoder(),
 	}
 	if c.Messages.Up {
 		x.passages[0] = newPassage(c.Messages)
@@ -110,25 +140,32 @@ func Start(ctx context.Context, p Place, c Config) (_ *Capture, err error) {
 			_ = x.close()
 		}
 	}()
+	var seen []string
 	for _, device := range devices {
-		t := tap{device: device}
+		t := &tap{device: device, kept: c.Keep > 0 && (c.At == nil || slices.Contains(c.At, device))}
 		switch device {
 		case Client:
 			t.sends, t.takes = x.passages[0], x.passages[1]
 		case Server:
 			t.sends, t.takes = x.passages[1], x.passages[0]
 		}
+		if w := c.Pcap[device]; w != nil {
+			if t.pcap, err = newPcap(w, device, c.Application); err != nil {
+				return nil, err
+			}
+		}
 		v := view{
 			snap: snapHeaders, outgoing: t.sends != nil, incoming: t.takes != nil,
-			block: 256 << 10, blocks: 16,
+			block: headerBlock, blocks: headerBlocks,
 		}
 		switch {
-		case x.whole():
-			v = view{snap: snapAll, outgoing: true, incoming: true, block: 1 << 20, blocks: 16}
+		case t.whole():
+			v = view{snap: snapAll, outgoing: true, incoming: true, block: wholeBlock, blocks: wholeBlocks}
+			seen = append(seen, device)
 		case !v.outgoing && !v.incoming:
 			continue
 		case c.Messages.Damaged:
-			v.snap, v.block = snapAll, 1<<20
+			v.snap, v.block, v.blocks = snapAll, wholeBlock, wholeBlocks
 		}
 		socket, index, err := p.PacketSocket(ctx, device)
 		if err != nil {
@@ -139,18 +176,11 @@ func Start(ctx context.Context, p Place, c Config) (_ *Capture, err error) {
 		}
 		x.taps = append(x.taps, t)
 	}
-	if c.Pcap != nil {
-		if x.pcap, err = newPcap(c.Pcap, c.Application); err != nil {
-			return nil, err
-		}
-	}
-	x.ahead, _ = clock.Wall()
+	x.commenter = newCommenter(c.Messages, seen)
+	x.began = time.Unix(0, wallNow())
 	go x.run()
 	return x, nil
 }
-
-// whole says whether whole packets are wanted and not only what follows messages.
-func (x *Capture) whole() bool { return x.config.Pcap != nil || x.config.Keep > 0 }
 
 // Stop looks for so much longer, for what is still on its way, and ends. The
 // error is that of the pcapng.
@@ -162,8 +192,8 @@ func (x *Capture) Stop(longer time.Duration) error {
 	return x.err
 }
 
-// Missed is how many packets found no room in the rings: what is told of the
-// others is then not complete.
+// Missed returns how many frames found no room in the rings, each a packet or a GSO
+// batch of several. What is told of the others is then not complete.
 func (x *Capture) Missed() int64 { return x.missed }
 
 // Packets are those that were seen, in the order of time, and how many more there
@@ -183,44 +213,52 @@ func (x *Capture) run() {
 	defer close(x.ended)
 	runtime.LockOSThread() // never unlocked: the thread's niceness ends with it
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, niceness)
-	fds := make([]unix.PollFd, len(x.taps))
-	for i, t := range x.taps {
-		fds[i] = unix.PollFd{Fd: int32(t.ring.fd), Events: unix.POLLIN}
-	}
-	for over := false; !over; {
-		_, _ = unix.Poll(fds, retireAfter) // what it says, the rings say better
+	for over, busy := false, false; !over; {
+		if !busy {
+			// By the clock and not by the rings, which would wake this thread once a block.
+			_, _ = unix.Poll(nil, retireAfter)
+		}
 		at := x.stopAt.Load()
 		over = at != 0 && clock.Now() >= at
-		x.look()
+		busy = x.look()
 	}
 	x.order(1<<63 - 1)
-	x.missed = x.lost()
+	x.lost()
 	x.err = x.close()
 }
 
-// look takes in what the rings hand over.
-func (x *Capture) look() {
+// wallNow returns the time on the packets' clock, CLOCK_REALTIME, ns.
+func wallNow() int64 {
 	_, wall := clock.Both()
+	return wall
+}
+
+// look takes in what the rings hand over. It reports whether one of them was so full
+// that the next look must not wait.
+func (x *Capture) look() (busy bool) {
+	wall := wallNow()
 	for _, t := range x.taps {
-		t.ring.drain(func(s *sight) {
+		blocks := t.ring.drain(func(s *sight) {
 			if s.outgoing && t.sends != nil {
 				t.sends.sent(s)
 			} else if s.host && t.takes != nil {
 				t.takes.arrived(s)
 			}
-			if x.whole() {
-				x.cut(t.device, s)
+			if t.whole() {
+				x.cut(t, s)
 			}
 		})
+		busy = busy || blocks > t.ring.blocks()/4
 	}
 	x.order(wall - hold)
+	return busy
 }
 
 // cut makes packets of a frame.
-func (x *Capture) cut(device string, s *sight) {
+func (x *Capture) cut(t *tap, s *sight) {
 	f := emulator.NewFrame(s.before, s.frame)
 	for i := range f.Packets() {
-		x.waiting = append(x.waiting, Packet{Device: device, At: s.stamp, Out: s.outgoing, Frame: f.Packet(i, nil)})
+		x.waiting = append(x.waiting, Packet{Device: t.device, At: s.stamp, Out: s.outgoing, Frame: f.Packet(i, nil)})
 	}
 }
 
@@ -232,34 +270,37 @@ func (x *Capture) order(before int64) {
 		p := &x.waiting[n]
 		x.decoder.decode(p)
 		x.commenter.comment(p)
-		if x.pcap != nil {
-			x.pcap.write(p)
+		t := x.taps[slices.IndexFunc(x.taps, func(t *tap) bool { return t.device == p.Device })]
+		if t.pcap != nil {
+			t.pcap.write(p)
 		}
 		switch {
+		case !t.kept:
 		case len(x.packets) < x.config.Keep:
 			x.packets = append(x.packets, *p)
-		case x.config.Keep > 0:
+		default:
 			x.left++
 		}
 	}
 	x.waiting = slices.Delete(x.waiting, 0, n)
 }
 
-func (x *Capture) lost() (n int64) {
+// lost asks the rings how many frames found no room.
+func (x *Capture) lost() {
 	for _, t := range x.taps {
-		if missed, err := t.ring.missed(); err == nil {
-			n += missed
+		if n, err := t.ring.missed(); err == nil {
+			t.missed += n
+			x.missed += n
 		}
 	}
-	return n
 }
 
 func (x *Capture) close() error {
 	var err error
-	if x.pcap != nil {
-		err = x.pcap.flush()
-	}
 	for _, t := range x.taps {
+		if t.pcap != nil {
+			err = errors.Join(err, t.pcap.end(x.began, t.missed))
+		}
 		err = errors.Join(err, t.ring.close())
 	}
 	return err

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gopacket/gopacket/pcapgo"
 	"go.uber.org/goleak"
 
 	"netcmp/lab"
@@ -24,7 +25,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	lab.Dispatch(map[string]func() int{"talk": talk, "listen": listen})
+	lab.Dispatch(map[string]func() int{"talk": talk, "listen": listen, "trickle": trickle})
 	goleak.VerifyTestMain(m)
 }
 
@@ -75,6 +76,30 @@ func listen() int {
 	if n, err := io.Copy(io.Discard, c); err != nil || n != spoken {
 		return 1
 	}
+	return 0
+}
+
+// What trickles: datagrams that are far enough apart for each to be alone in its block.
+const (
+	trickled     = 40
+	trickleEvery = 25 * time.Millisecond
+)
+
+// trickle sends to a port that is closed, of which a socket that is not connected hears
+// nothing.
+func trickle() int {
+	c, err := net.ListenUDP("udp4", nil)
+	if err != nil {
+		return 1
+	}
+	defer c.Close()
+	for range trickled {
+		if _, err := c.WriteToUDPAddrPort(make([]byte, 100), netip.AddrPortFrom(lab.Server.Addr(), port)); err != nil {
+			return 1
+		}
+		time.Sleep(trickleEvery)
+	}
+	time.Sleep(time.Duration(hold)) // by then the last block has been handed over
 	return 0
 }
 
@@ -220,20 +245,62 @@ func TestCrossings(t *testing.T) {
 	}
 }
 
-// TestTshark: what tshark reads in the file is what Packets tells: the same
-// packets on the same interfaces at the same times, flags, relative numbers and
-// comments; and it finds no fault in their checksums.
+// TestTshark: what tshark reads in the file of each device is what Packets returns of
+// it: the same packets at the same times, flags, relative numbers and comments; it finds
+// no fault in their checksums, and the interface's statistics count them.
 func TestTshark(t *testing.T) {
 	tshark, err := exec.LookPath("tshark")
 	if err != nil {
 		t.Skip("tshark is not installed")
 	}
-	var file bytes.Buffer
+	files, written := Files{}, map[string]*bytes.Buffer{}
+	for _, p := range Points() {
+		written[p.Device] = &bytes.Buffer{}
+		files[p.Device] = written[p.Device]
+	}
 	x, _ := conversation(t, "delay 5ms loss list 30,31", Config{
-		Keep: 1 << 20, Pcap: &file, Messages: Framing{Proto: "tcp", Size: 1000}, Application: "netcmp test",
+		Keep: 1 << 20, Pcap: files, Messages: Framing{Proto: "tcp", Size: 1000}, Application: "netcmp test",
 	})
+	packets, _ := x.Packets()
+	for _, point := range Points() {
+		t.Run(point.Name, func(t *testing.T) {
+			var of []Packet
+			for _, p := range packets {
+				if p.Device == point.Device {
+					of = append(of, p)
+				}
+			}
+			sharkReads(t, tshark, written[point.Device].Bytes(), of)
+			counted(t, written[point.Device], point.Device, uint64(len(of)))
+		})
+	}
+}
+
+// counted fails unless a file has one interface, of that device, whose statistics count
+// so many packets and none dropped.
+func counted(t *testing.T, file io.Reader, device string, packets uint64) {
+	t.Helper()
+	r, err := pcapgo.NewNgReader(file, pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, _, err = r.ReadPacketData()
+	}
+	i, err := r.Interface(0)
+	if err != nil || r.NInterfaces() != 1 || i.Name != device {
+		t.Fatalf("%d interfaces, the first is %q, %v", r.NInterfaces(), i.Name, err)
+	}
+	if s := i.Statistics; s.PacketsReceived != packets || s.PacketsDropped != 0 || !s.EndTime.After(s.StartTime) {
+		t.Errorf("the statistics are %+v, want %d packets", s, packets)
+	}
+}
+
+// sharkReads fails unless tshark reads these packets in a file of one device.
+func sharkReads(t *testing.T, tshark string, file []byte, packets []Packet) {
+	t.Helper()
 	name := filepath.Join(t.TempDir(), "lab.pcapng")
-	if err := os.WriteFile(name, file.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(name, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	fields := []string{
@@ -248,7 +315,6 @@ func TestTshark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packets, _ := x.Packets()
 	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
 	if len(lines) != len(packets) {
 		t.Fatalf("tshark reads %d packets, want %d", len(lines), len(packets))
@@ -271,7 +337,7 @@ func TestTshark(t *testing.T) {
 			t.Errorf("packet %d: tshark reads\n%s, want\n%s", i+1, got, strings.Join(want, "|"))
 		}
 	}
-	if !said[""] || !said["retransmission of "] {
+	if some := packets[0].Device != PathServer; said[""] != some || said["retransmission of "] != some {
 		t.Errorf("no packet is said to carry a message, or none to be a retransmission: %v", said)
 	}
 }
@@ -291,7 +357,7 @@ func TestMissedPacketsAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := openRing(socket, index, view{snap: snapAll, outgoing: true, incoming: true, block: 1 << 17, blocks: 2})
+	r, err := openRing(socket, index, view{snap: snapAll, outgoing: true, incoming: true, block: wholeBlock, blocks: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,6 +376,54 @@ func TestMissedPacketsAreCounted(t *testing.T) {
 	r.drain(func(*sight) { n++ })
 	if missed, err := r.missed(); err != nil || missed == 0 || n == 0 {
 		t.Errorf("%d frames were kept and %d missed, %v", n, missed, err)
+	}
+}
+
+// TestStoppedReader: a ring that is not read for a second, while a packet comes every
+// 25 ms, loses none of them, although the kernel hands over a block for each. The sizes
+// hold for 3 s of a packet in every block's time.
+func TestStoppedReader(t *testing.T) {
+	for _, blocks := range []int{headerBlocks, wholeBlocks} {
+		if span := time.Duration(blocks) * retireAfter * time.Millisecond; span < 3*time.Second {
+			t.Errorf("%d blocks are used up after %v", blocks, span)
+		}
+	}
+	l, err := lab.Start(t.Context(), lab.Config{})
+	if errors.Is(err, lab.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, v := range []view{
+		{snap: snapHeaders, outgoing: true, incoming: true, block: headerBlock, blocks: headerBlocks},
+		{snap: snapAll, outgoing: true, incoming: true, block: wholeBlock, blocks: wholeBlocks},
+	} {
+		socket, index, err := l.PacketSocket(t.Context(), Client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := openRing(socket, index, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.close()
+		client, err := l.Run(t.Context(), lab.Client, lab.Self("trickle"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.Wait()
+		n := 0
+		blocks := r.drain(func(s *sight) {
+			if h, ok := readHeaders(s); ok && s.outgoing && h.proto == 17 {
+				n++
+			}
+		})
+		missed, err := r.missed()
+		if n != trickled || missed != 0 || err != nil || blocks < trickled/2 {
+			t.Errorf("%d of %d packets in %d blocks, %d missed, %v", n, trickled, blocks, missed, err)
+		}
 	}
 }
 

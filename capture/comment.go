@@ -3,6 +3,7 @@ package capture
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"netcmp/message"
@@ -23,6 +24,7 @@ type Framing struct {
 // commenter says of packets, in the order of time, what is in them.
 type commenter struct {
 	framing Framing
+	devices []string // whose packets it is shown
 	streams map[flow]*sending
 	again   map[uint64]bool // identities of retransmissions
 }
@@ -30,7 +32,7 @@ type commenter struct {
 // sending is what one end has sent of a TCP stream.
 type sending struct {
 	first uint32 // the number of its SYN
-	high  int64  // of the stream, from first: what has been sent before
+	high  int64  // of the stream, from first: what has been seen of it before
 }
 
 // near is the number n of a stream, which has 32 bits of it, that is nearest to
@@ -40,8 +42,24 @@ func near(known int64, n uint32) int64 { return known + int64(int32(n-uint32(kno
 // mostAgain bounds the retransmissions that are known again further on.
 const mostAgain = 1 << 20
 
-func newCommenter(f Framing) *commenter {
-	return &commenter{framing: f, streams: map[flow]*sending{}, again: map[uint64]bool{}}
+func newCommenter(f Framing, devices []string) *commenter {
+	return &commenter{framing: f, devices: devices, streams: map[flow]*sending{}, again: map[uint64]bool{}}
+}
+
+// source returns the first device on the packet's way that the commenter is shown
+// before the path can have lost or changed it: its sender's, or else the path's next to
+// that. It is "" if it is shown neither.
+func (c *commenter) source(p *Packet) string {
+	way := []string{Client, PathClient}
+	if up := p.Out == (p.Device == Client || p.Device == PathServer); !up {
+		way = []string{Server, PathServer}
+	}
+	for _, device := range way {
+		if slices.Contains(c.devices, device) {
+			return device
+		}
+	}
+	return ""
 }
 
 func (c *commenter) comment(p *Packet) {
@@ -59,13 +77,16 @@ func (c *commenter) comment(p *Packet) {
 }
 
 // segment says which messages a segment has a part of, and whether it was sent
-// before. That is known where it is sent; further on it is known again.
+// before. That is known at its source; further on it is known again. Without a source
+// it is not known, since what was lost before was not seen.
 func (c *commenter) segment(p *Packet) {
 	f, t := p.flow(), p.TCP
 	s := c.streams[f]
-	sent := p.Out && strings.HasSuffix(p.Device, ":eth0")
+	source := c.source(p)
+	sent := p.Device == source
+	follow := sent || source == "" && intact(p.Frame)
 	again := false
-	if t.Flags&SYN != 0 {
+	if t.Flags&SYN != 0 && (follow || s == nil) {
 		if s != nil && s.first == t.Seq {
 			again = sent
 		} else {
@@ -80,7 +101,7 @@ func (c *commenter) segment(p *Packet) {
 	from := near(s.high, t.Seq-s.first) // the SYN has number 0, and the stream begins with 1
 	if p.Length > 0 {
 		again = sent && from < s.high
-		if sent {
+		if follow {
 			s.high = max(s.high, from+int64(p.Length))
 		}
 	}
@@ -95,6 +116,12 @@ func (c *commenter) segment(p *Packet) {
 	if again {
 		p.Comment = strings.TrimSuffix("retransmission of "+p.Comment, " of ")
 	}
+}
+
+// intact reports whether the checksums of a packet as a wire carries it are right.
+func intact(packet []byte) bool {
+	f := emulator.NewFrame(make([]byte, emulator.OffloadSize), packet)
+	return f.Intact()
 }
 
 func numbers(first, last int64) string {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,6 +23,52 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // the second is lost and sent again, a copy that the path makes, a packet that it
 // changes, and the close.
 func made(t *testing.T) []Packet {
+	t.Helper()
+	return seenAt(madeFrames(t), Client, Server)
+}
+
+// seenAt is what a capture at these devices tells of packets.
+func seenAt(packets []Packet, devices ...string) []Packet {
+	x := Capture{config: Config{Keep: len(packets)}, decoder: newDecoder(), commenter: newCommenter(Framing{Proto: "tcp", Size: 100}, devices)}
+	for _, device := range devices {
+		x.taps = append(x.taps, &tap{device: device, kept: true})
+	}
+	for _, p := range packets {
+		if slices.Contains(devices, p.Device) {
+			x.waiting = append(x.waiting, p)
+		}
+	}
+	x.order(1<<63 - 1)
+	return x.packets
+}
+
+// TestCommentsOfOneDevice: what is said of a packet does not depend on who else looks at
+// packets; only that a segment was sent before is not known where its first sending is
+// not seen.
+func TestCommentsOfOneDevice(t *testing.T) {
+	frames := madeFrames(t)
+	all := seenAt(frames, Client, Server)
+	for _, device := range []string{Client, Server} {
+		one := seenAt(frames, device)
+		for i := range all {
+			want := all[i]
+			if want.Device != device {
+				continue
+			}
+			comment := want.Comment
+			if !want.Out {
+				comment = strings.TrimPrefix(comment, "retransmission of ")
+			}
+			if one[0].At != want.At || one[0].Comment != comment {
+				t.Errorf("%s: %v, want the comment %q", device, &one[0], comment)
+			}
+			one = one[1:]
+		}
+	}
+}
+
+// madeFrames are the packets of made, not yet decoded.
+func madeFrames(t *testing.T) []Packet {
 	t.Helper()
 	var j, k uint32 = 4_294_967_290, 1000 // the client's numbers pass their end
 	var packets []Packet
@@ -57,10 +104,7 @@ func made(t *testing.T) []Packet {
 	say(false, 275.1, 25, FIN|ACK, k+1, j+302, 0)
 	say(true, 300.2, 25, ACK, j+302, k+2, 0)
 
-	x := Capture{config: Config{Keep: len(packets)}, decoder: newDecoder(), commenter: newCommenter(Framing{Proto: "tcp", Size: 100})}
-	x.waiting = packets
-	x.order(1<<63 - 1)
-	return x.packets
+	return packets
 }
 
 func instant(ms float64) int64 { return 1_700_000_000_000_000_000 + int64(ms*1e6) }

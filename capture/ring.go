@@ -16,8 +16,8 @@ import (
 // A ring is the receive ring of an AF_PACKET socket in its third version
 // (Documentation/networking/packet_mmap.rst): the kernel fills blocks with frames
 // of any length one behind the other, and hands a block over when it is full or
-// retireAfter old. So a capture wakes by the clock and not by the packet, and
-// leaves the processors to what it looks at.
+// retireAfter old. The reader wakes by the clock and not by the packet, and leaves the
+// processors to what it looks at.
 type ring struct {
 	fd     int
 	memory []byte
@@ -147,14 +147,16 @@ const (
 	frameType    = 48 + 10 // sll_pkttype
 )
 
+func (r *ring) blocks() int { return len(r.memory) / r.size }
+
 // drain hands what is in the blocks that the kernel has let go to see, which may
-// not keep it.
-func (r *ring) drain(see func(*sight)) {
-	for {
+// not keep it. It returns how many blocks that were.
+func (r *ring) drain(see func(*sight)) (blocks int) {
+	for ; ; blocks++ {
 		block := r.memory[r.at*r.size : (r.at+1)*r.size]
 		status := (*uint32)(unsafe.Pointer(&block[blockStatus]))
 		if atomic.LoadUint32(status)&unix.TP_STATUS_USER == 0 {
-			return
+			return blocks
 		}
 		word := func(b []byte, at int) int { return int(binary.NativeEndian.Uint32(b[at:])) }
 		next := word(block, blockFirst)
@@ -172,7 +174,7 @@ func (r *ring) drain(see func(*sight)) {
 			next += word(b, frameNext)
 		}
 		atomic.StoreUint32(status, unix.TP_STATUS_KERNEL)
-		r.at = (r.at + 1) % (len(r.memory) / r.size)
+		r.at = (r.at + 1) % r.blocks()
 	}
 }
 

@@ -59,12 +59,19 @@ func TestAnatomyOfOneLoss(t *testing.T) {
 				if off := held - wantHeld; off < -tolerance-waiting || off > tolerance {
 					t.Errorf("message %d was held back for %v, want %v", i, held, wantHeld)
 				}
-				if held > time.Millisecond {
+				blocked, late := time.Duration(x.BlockedNS[i]), time.Duration(x.ReadLateNS[i])
+				if blocked+late != held {
+					t.Errorf("message %d: blocked %v and read late %v are not %v", i, blocked, late, held)
+				}
+				if blocked > 0 && i <= lost {
+					t.Errorf("message %d was blocked for %v before the lost one, %d", i, blocked, lost)
+				}
+				if blocked > time.Millisecond {
 					behind++
 				}
 			}
-			if s := d.Stall; !s.Exact || *s.Held != behind || *s.ReleasedMax < 3 || s.HeldNS.Max != slices.Max(x.HeldNS) {
-				t.Errorf("the stall is %+v, %d were held back", s, behind)
+			if s := d.Stall; !s.Exact || *s.Held != behind || *s.ReleasedMax < 3 || s.HeldNS.Max != slices.Max(x.BlockedNS) {
+				t.Errorf("the stall is %+v, %d were blocked", s, behind)
 			}
 			if a := d.Anatomy; a.Slowest[0].Number != int64(lost) || a.Messages != 80 {
 				t.Errorf("%d messages, the slowest is %+v, want number %d", a.Messages, a.Slowest[0], lost)
@@ -114,7 +121,12 @@ func TestAnatomyAddsUp(t *testing.T) {
 			}
 			for i, delay := range m.Messages.DelayNS {
 				waiting, crossing, held := m.Messages.WaitingNS[i], m.Messages.CrossingNS[i], m.Messages.HeldNS[i]
+				blocked, late := m.Messages.BlockedNS[i], m.Messages.ReadLateNS[i]
 				switch {
+				case delay >= 0 && (blocked+late != held || min(blocked, late) < 0):
+					t.Errorf("message %d: blocked %d and read late %d are not %d", i, blocked, late, held)
+				case blocked > 0 && x.proto == "udp":
+					t.Errorf("message %d is a datagram, and was blocked for %d", i, blocked)
 				case delay < 0 && (waiting >= 0 || crossing >= 0 || held >= 0):
 					t.Errorf("message %d did not come, and has parts", i)
 				case delay >= 0 && waiting+crossing+held != delay:

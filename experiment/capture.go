@@ -49,7 +49,7 @@ type captured struct {
 // startCapture begins to look at the lab's packets if somebody wants to know of
 // them.
 func startCapture(ctx context.Context, c Config, l *lab.Lab) (x captured, err error) {
-	if l == nil || !c.Anatomy && c.Pcap == nil {
+	if l == nil || !c.Anatomy && len(c.Pcap) == 0 {
 		return x, nil
 	}
 	f := capture.Framing{Size: c.Spec.Plan.Size}
@@ -80,7 +80,7 @@ func (x *captured) stop(longer time.Duration) error {
 
 // closing is how long the ends' farewell may take: a round trip and a half.
 func (c Config) closing() time.Duration {
-	if c.Pcap == nil {
+	if len(c.Pcap) == 0 {
 		return 0
 	}
 	return min(3*c.Spec.Quiet/2, 2*time.Second)
@@ -96,7 +96,7 @@ func (x *captured) dissect(c Config, d *result.Document, start int64) {
 	missed := x.capture.Missed()
 	d.Capture = &result.Capture{Missed: missed}
 	if missed > 0 {
-		warn("the capture missed %d packets: they came faster than this machine could watch them", missed)
+		warn("the capture missed %d frames, each a packet or a GSO batch of several: the reader of the rings was late, or they came faster than this machine can store them", missed)
 	}
 	ahead, _ := clock.Wall()
 	set := ahead-x.clock.Ahead > clockSet || x.clock.Ahead-ahead > clockSet
@@ -113,8 +113,11 @@ func (x *captured) dissect(c Config, d *result.Document, start int64) {
 		}
 		if p := x.capture.Passage(way.up); p != nil && missed == 0 && !set {
 			way.m.Anatomy = p.Dissect(way.m.Messages, start, x.clock)
-			if way.m.Delivery.Delivered != nil && !c.EstimateHeld {
-				capture.Stall(way.m.Stall, way.m.Messages, way.m.Anatomy, *way.m.Delivery.Delivered)
+			if delivered := way.m.Delivery.Delivered; delivered != nil {
+				way.m.ReadLate = capture.ReadLate(way.m.Messages, way.m.Anatomy, *delivered)
+				if !c.EstimateHeld {
+					capture.Stall(way.m.Stall, way.m.Messages, way.m.Anatomy, *delivered)
+				}
 			}
 		}
 		if !c.Spec.Messages {

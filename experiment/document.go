@@ -130,6 +130,7 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 	if s.there {
 		m.Instrument.Clock = result.Clock{Source: "round trip on one clock", OffsetNS: new(int64(0)), UncertaintyNS: new(int64(0))}
 	}
+	a.unblock(&m, s, up)
 	m.Account = &result.Account{}
 	if !a.properties().Reliable {
 		m.Account = a.account(&m, s, up)

@@ -7,10 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
+	"netcmp/capture"
 	"netcmp/lab"
 	"netcmp/netem"
 	"netcmp/netem/tc"
@@ -66,12 +66,12 @@ type Config struct {
 	Traces  transport.Traces
 	Profile Profiles
 	// Anatomy splits the delay of each message into its parts, by the lab's
-	// packets; Pcap gets these packets as pcapng, and may be nil.
+	// packets; Pcap are the files that get these packets.
 	Anatomy bool
 	// EstimateHeld leaves who was held back to the ledger's estimate, even where the
 	// packets show it: beside others whose packets do not.
 	EstimateHeld bool
-	Pcap         io.Writer
+	Pcap         capture.Files
 	Command      string // the command line that makes this experiment again
 	Tool         result.Tool
 	Progress     func(peer.Progress) // may be nil; called from another goroutine, never after Run
@@ -111,7 +111,7 @@ func (c Config) Validate() error {
 	switch {
 	case c.Anatomy && c.NoAnatomy() != "":
 		return errors.New("--anatomy: " + c.NoAnatomy())
-	case c.Pcap != nil && (c.Connect != "" || c.Engine == None):
+	case len(c.Pcap) > 0 && (c.Connect != "" || c.Engine == None):
 		return errors.New("--pcap keeps the lab's packets, and there is no lab with --connect and --engine none")
 	case c.Impair && c.Connect == "":
 		return errors.New("--impair asks the server of --connect for a path: without it, the lab makes the path")

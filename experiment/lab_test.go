@@ -23,6 +23,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 	"go.uber.org/goleak"
 
+	"netcmp/capture"
 	"netcmp/lab"
 	"netcmp/netem"
 	"netcmp/peer"
@@ -232,7 +233,7 @@ func TestShortConnectionsPayForSetUp(t *testing.T) {
 		c.Spec.Connection, c.Spec.Pattern = peer.Short, x.pattern
 		var packets bytes.Buffer
 		if x.proto == "tcp" && x.pattern == peer.Stream {
-			c.Pcap = &packets
+			c.Pcap = capture.Files{capture.Client: &packets}
 		}
 		d := try(t, c)
 		n := d.Setup.Connections
@@ -252,8 +253,8 @@ func TestShortConnectionsPayForSetUp(t *testing.T) {
 	}
 }
 
-// calls is how many connections the packets begin: a SYN that is sent again, or is
-// seen on another device, has the port and the sequence number of the first.
+// calls is how many connections the packets begin: a SYN that is sent again has the port
+// and the sequence number of the first.
 func calls(t *testing.T, pcap io.Reader) int {
 	t.Helper()
 	r, err := pcapgo.NewNgReader(pcap, pcapgo.DefaultNgReaderOptions)

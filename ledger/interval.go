@@ -103,7 +103,7 @@ type timeline struct {
 	rows    []row     // the intervals before current
 	current row       // percentiles not yet filled in
 	delays  histogram // of current
-	planned DueCount // delivered messages by planned time
+	planned DueCount  // delivered messages by planned time
 }
 
 func newTimeline(start int64, width time.Duration) timeline {

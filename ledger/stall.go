@@ -36,7 +36,8 @@ const HeldMin = int64(time.Millisecond)
 // released together. ReleasedMax counts the late one.
 //
 // Where the packets are looked at, package capture knows better, and its account
-// takes the place of this one.
+// takes the place of this one. Where the path's own account says that it kept every
+// packet and their order, package experiment replaces the estimate by 0.
 //
 // A receiver that was not scheduled for some milliseconds looks the same as a
 // stream that was held, and behind a very first message that is late nothing

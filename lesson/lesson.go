@@ -8,10 +8,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
+	"netcmp/capture"
 	"netcmp/netem"
 )
 
@@ -58,8 +58,8 @@ func Find(name string) (Lesson, error) {
 
 // Options say how a lesson is played.
 type Options struct {
-	// Pcap gets all packets as pcapng, a section for each scene; nil: none.
-	Pcap io.Writer
+	// Pcap are files that get the packets of their devices, a section for each scene.
+	Pcap capture.Files
 	// Quick has a lesson not wait for what takes a minute: it states what the rest
 	// would be, by the kernel's own word.
 	Quick bool

@@ -55,7 +55,7 @@ type playing struct {
 	waits chan struct{} // closed when it begins to wait for something that takes long
 	over  chan struct{} // closed when it is over; the rest is valid then
 
-	pcap   bytes.Buffer
+	pcap   map[string]*bytes.Buffer // of each host's device
 	d      *Document
 	err    error
 	took   time.Duration
@@ -64,10 +64,15 @@ type playing struct {
 
 // begin begins to play a lesson; a short run is a quick one.
 func begin(ctx context.Context, l Lesson) *playing {
-	p := &playing{waits: make(chan struct{}), over: make(chan struct{})}
+	p := &playing{waits: make(chan struct{}), over: make(chan struct{}), pcap: map[string]*bytes.Buffer{}}
+	files := capture.Files{}
+	for _, device := range []string{capture.Client, capture.Server} {
+		p.pcap[device] = &bytes.Buffer{}
+		files[device] = p.pcap[device]
+	}
 	began := time.Now()
 	var once sync.Once
-	o := Options{Pcap: &p.pcap, Quick: testing.Short(), Waiting: func(_ string, elapsed, _ time.Duration) {
+	o := Options{Pcap: files, Quick: testing.Short(), Waiting: func(_ string, elapsed, _ time.Duration) {
 		p.waited = elapsed
 		once.Do(func() { close(p.waits) })
 	}}
@@ -107,7 +112,7 @@ func (p *playing) check(t *testing.T) {
 		t.Errorf("it took %v, beside what it waited for", took)
 	}
 	whole(t, p.d)
-	sharkAgrees(t, p.d, p.pcap.Bytes())
+	sharkAgrees(t, p.d, p.pcap)
 }
 
 // late says whether this machine disturbed any scene.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -54,8 +55,12 @@ func play(ctx context.Context, d *Document, title string, p netem.Path, f captur
 func playAfter(ctx context.Context, d *Document, title string, held *netem.Path, p netem.Path, f capture.Framing,
 	before, act func(*stage), draw func(*Scene, *crossed)) error {
 	for plays := 1; ; plays++ {
-		var pcap bytes.Buffer
-		scene, late, err := playOnce(ctx, d, &pcap, title, held, p, f, before, act, draw)
+		played, pcap := map[string]*bytes.Buffer{}, capture.Files{}
+		for device := range d.options.Pcap {
+			played[device] = new(bytes.Buffer)
+			pcap[device] = played[device]
+		}
+		scene, late, err := playOnce(ctx, d, pcap, title, held, p, f, before, act, draw)
 		failed := err != nil
 		if err == nil {
 			scene.disturbed(late)
@@ -71,8 +76,9 @@ func playAfter(ctx context.Context, d *Document, title string, held *netem.Path,
 			return err
 		}
 		d.Scenes = append(d.Scenes, scene)
-		if d.options.Pcap != nil {
-			_, err = pcap.WriteTo(d.options.Pcap)
+		for device, b := range played {
+			_, written := b.WriteTo(d.options.Pcap[device])
+			err = errors.Join(err, written)
 		}
 		return err
 	}
@@ -87,7 +93,7 @@ const (
 )
 
 // playOnce plays a scene once, and says how late this machine ran its processes.
-func playOnce(ctx context.Context, d *Document, pcap *bytes.Buffer, title string, held *netem.Path, p netem.Path, f capture.Framing,
+func playOnce(ctx context.Context, d *Document, pcap capture.Files, title string, held *netem.Path, p netem.Path, f capture.Framing,
 	before, act func(*stage), draw func(*Scene, *crossed)) (_ *Scene, late time.Duration, _ error) {
 	l, err := lab.Start(ctx, lab.Config{Path: p, Engine: lab.Emulator, Held: held})
 	if err != nil {
@@ -107,7 +113,7 @@ func playOnce(ctx context.Context, d *Document, pcap *bytes.Buffer, title string
 		}
 	}
 	x, err := capture.Start(ctx, l, capture.Config{
-		Keep: mostPackets, Messages: f, Pcap: pcap, Application: "netcmp lesson " + d.Name,
+		Keep: mostPackets, At: []string{capture.Client, capture.Server}, Messages: f, Pcap: pcap, Application: "netcmp lesson " + d.Name,
 	})
 	if err != nil {
 		return nil, 0, err
@@ -166,7 +172,7 @@ func (s *stage) late(l *lab.Lab, since int64) time.Duration {
 	return time.Duration(worst)
 }
 
-// mostPackets is more than a scene has, at all four devices.
+// mostPackets is more than a scene has, at both hosts' devices.
 const mostPackets = 10_000
 
 // enter starts the program on a host.

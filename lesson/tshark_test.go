@@ -1,6 +1,7 @@
 package lesson
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,33 +14,37 @@ import (
 	"netcmp/capture"
 )
 
-// sharkAgrees: what tshark reads in the lesson's file is what the lesson tells of its
+// sharkAgrees: what tshark reads in the lesson's files, one of each host's device, is what the lesson tells of its
 // packets: when they left the one host and came to the other, and of TCP the flags,
 // the numbers as they are and from where they began, and the length.
-func sharkAgrees(t *testing.T, d *Document, pcap []byte) {
+func sharkAgrees(t *testing.T, d *Document, pcap map[string]*bytes.Buffer) {
 	t.Helper()
 	tshark, err := exec.LookPath("tshark")
 	if err != nil {
 		t.Log("tshark is not installed: the packets are not held against what it reads")
 		return
 	}
-	name := filepath.Join(t.TempDir(), "lesson.pcapng")
-	if err := os.WriteFile(name, pcap, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"-r", name, "-T", "fields", "-E", "separator=|", "-E", "occurrence=f", "-Y", "(tcp or udp or icmp or icmpv6) and not ipv6.dst == ff00::/8"}
+	args := []string{"-T", "fields", "-E", "separator=|", "-E", "occurrence=f", "-Y", "(tcp or udp or icmp or icmpv6) and not ipv6.dst == ff00::/8"}
 	for _, f := range []string{"frame.interface_name", "frame.time_epoch", "tcp.flags", "tcp.seq", "tcp.ack", "tcp.seq_raw", "tcp.ack_raw", "tcp.len"} {
 		args = append(args, "-e", f)
 	}
-	out, err := exec.Command(tshark, args...).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	// By the device and the time, which those share that left in one piece.
 	read := map[string][]string{}
-	for line := range strings.Lines(string(out)) {
-		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), "|", 3)
-		if at := fields[0] + " " + fields[1]; strings.HasSuffix(fields[0], ":eth0") {
+	for device, file := range pcap {
+		name := filepath.Join(t.TempDir(), "lesson.pcapng")
+		if err := os.WriteFile(name, file.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(tshark, append(args, "-r", name)...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(out)) {
+			fields := strings.SplitN(strings.TrimSuffix(line, "\n"), "|", 3)
+			if fields[0] != device {
+				t.Fatalf("the file of %s has a packet of %s", device, fields[0])
+			}
+			at := fields[0] + " " + fields[1]
 			read[at] = append(read[at], fields[2])
 		}
 	}

@@ -51,13 +51,19 @@ func synthetic(arms []string, repeat, count int) *result.Comparison {
 				}
 				m.PlannedNS, m.DelayNS = append(m.PlannedNS, i*step), append(m.DelayNS, took)
 				if arm == "tcp" || arm == "udp" {
-					parts := result.Dissected{Number: i, WaitingNS: -1, CrossingNS: -1, HeldNS: -1}
+					parts := result.Dissected{Number: i, WaitingNS: -1, CrossingNS: -1, HeldNS: -1, BlockedNS: -1, ReadLateNS: -1}
 					if took >= 0 {
 						parts.WaitingNS, parts.HeldNS = took%20_011, (took-delay)/2
 						parts.CrossingNS = took - parts.WaitingNS - parts.HeldNS
+						parts.BlockedNS = 0
+						if reliable {
+							parts.BlockedNS = parts.HeldNS / 3
+						}
+						parts.ReadLateNS = parts.HeldNS - parts.BlockedNS
 						slowest = append(slowest, parts)
 					}
 					m.WaitingNS, m.CrossingNS, m.HeldNS = append(m.WaitingNS, parts.WaitingNS), append(m.CrossingNS, parts.CrossingNS), append(m.HeldNS, parts.HeldNS)
+					m.BlockedNS, m.ReadLateNS = append(m.BlockedNS, parts.BlockedNS), append(m.ReadLateNS, parts.ReadLateNS)
 				}
 				if took >= 0 {
 					bins[took/300_000*300_000]++
@@ -67,6 +73,9 @@ func synthetic(arms []string, repeat, count int) *result.Comparison {
 				d.Intervals = append(d.Intervals, result.Interval{AtNS: at, Delivered: int64(count)/8 - draw.Int64N(9)})
 			}
 			d.Messages = m
+			if reliable {
+				d.Stall.Held = new(int64(len(m.Held)))
+			}
 			if len(slowest) > 0 {
 				slices.SortFunc(slowest, func(a, b result.Dissected) int { return cmp.Compare(delayOf(b), delayOf(a)) })
 				d.Anatomy = &result.Anatomy{Messages: int64(len(slowest)), Slowest: slowest[:min(10, len(slowest))]}
@@ -127,7 +136,7 @@ func TestPageInBrowser(t *testing.T) {
 				at := m.PlannedNS[number] + max(m.DelayNS[number], 0)
 				px, py := place(b, figure, float64(at), float64(number), x)
 				b.mouse("mouseMoved", px, py, 0)
-				want := told(m, number)
+				want := told(x.Trials[arm], number)
 				if got := readout(b, figure); got != want {
 					t.Errorf("at message %d: %q, want %q", number, got, want)
 				}
@@ -173,13 +182,13 @@ func TestPageInBrowser(t *testing.T) {
 		}
 		b.key("Home")
 		for n := range 3 {
-			if got, want := readout(b, "stairs-0"), told(x.Trials[0].Messages, n); got != want {
+			if got, want := readout(b, "stairs-0"), told(x.Trials[0], n); got != want {
 				t.Errorf("after %d steps: %q, want %q", n, got, want)
 			}
 			b.key("ArrowRight")
 		}
 		b.key("ArrowLeft")
-		if got, want := readout(b, "stairs-0"), told(x.Trials[0].Messages, 2); got != want {
+		if got, want := readout(b, "stairs-0"), told(x.Trials[0], 2); got != want {
 			t.Errorf("a step back: %q, want %q", got, want)
 		}
 		b.key("+")
@@ -195,7 +204,7 @@ func TestPageInBrowser(t *testing.T) {
 				last = i
 			}
 		}
-		if got, want := readout(b, "stairs-0"), told(m, last); got != want {
+		if got, want := readout(b, "stairs-0"), told(x.Trials[0], last); got != want {
 			t.Errorf("the last is %q, want %q", got, want)
 		}
 	})
@@ -372,7 +381,8 @@ func readout(b *browser, figure string) string {
 }
 
 // told is what the page says of a message, by the document's figures.
-func told(m *result.Messages, number int) string {
+func told(d *result.Document, number int) string {
+	m := d.Messages
 	instant := func(ns int64) string {
 		digits := 1
 		if ns < 1e7 {
@@ -389,12 +399,15 @@ func told(m *result.Messages, number int) string {
 	s += fmt.Sprintf("came at %s, after %s", instant(planned+round(delay)), Duration(round(delay)))
 	for _, run := range m.Held {
 		if run[0] <= int64(number) && int64(number) <= run[1] {
-			s += ", waited for another"
+			s += ", head-of-line blocked"
 		}
 	}
 	if at(m.WaitingNS, number) >= 0 {
-		s += fmt.Sprintf(" (waiting %s, crossing %s, held back %s)",
-			Duration(m.WaitingNS[number]), Duration(m.CrossingNS[number]), Duration(m.HeldNS[number]))
+		s += fmt.Sprintf(" (waiting %s, crossing %s, ", Duration(m.WaitingNS[number]), Duration(m.CrossingNS[number]))
+		if d.Stall.Held != nil {
+			s += fmt.Sprintf("head-of-line blocked %s, ", Duration(m.BlockedNS[number]))
+		}
+		s += fmt.Sprintf("read late %s)", Duration(m.ReadLateNS[number]))
 	}
 	return s
 }

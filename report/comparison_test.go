@@ -24,7 +24,7 @@ func TestComparisonWithAnatomyGolden(t *testing.T) {
 			d.Stall = &result.Stall{Held: new(int64(120))}
 			if arm == "tcp" {
 				q := func(v int64) *result.Quantiles { return &result.Quantiles{P99: (v + int64(block)) * ms} }
-				d.Anatomy = &result.Anatomy{Messages: 300, WaitingNS: q(9), CrossingNS: q(59), HeldNS: q(79)}
+				d.Anatomy = &result.Anatomy{Messages: 300, WaitingNS: q(9), CrossingNS: q(59), HeldNS: q(79), BlockedNS: q(74), ReadLateNS: q(5)}
 			}
 			x.Trials = append(x.Trials, d)
 		}

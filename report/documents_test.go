@@ -92,9 +92,14 @@ func tcpLossy() *result.Document {
 	d.Anatomy = &result.Anatomy{
 		Messages:  2000,
 		WaitingNS: &result.Quantiles{P50: 24_000, P99: 1_900_000, Max: 20_400_000}, CrossingNS: &result.Quantiles{P50: 20_050_000, P99: 64_300_000, Max: 280_000_000},
-		HeldNS:  &result.Quantiles{P50: 71_000, P99: 64_000_000, Max: 91_000_000},
-		Slowest: []result.Dissected{{Number: 1204, WaitingNS: 17_900_000, CrossingNS: 280_000_000, HeldNS: 100_000}},
+		HeldNS:    &result.Quantiles{P50: 71_000, P99: 64_000_000, Max: 91_000_000},
+		BlockedNS: &result.Quantiles{P50: 0, P99: 64_000_000, Max: 91_000_000}, ReadLateNS: &result.Quantiles{P50: 71_000, P99: 1_200_000, Max: 2_100_000},
+		Slowest: []result.Dissected{
+			{Number: 1204, WaitingNS: 17_900_000, CrossingNS: 280_000_000, HeldNS: 100_000, ReadLateNS: 100_000},
+			{Number: 1205, WaitingNS: 15_900_000, CrossingNS: 188_000_000, HeldNS: 92_000_000, BlockedNS: 91_000_000, ReadLateNS: 1_000_000},
+		},
 	}
+	d.ReadLate = &result.ReadLate{Messages: 22, NS: &result.Quantiles{P50: 1_100_000, P99: 2_100_000, Max: 2_100_000}}
 	d.Wire = &result.Wire{UpPackets: n(2051), UpBytes: n(1_170_000), DownPackets: n(1804), DownBytes: n(120_000), OverheadRatio: f(1.29), Retransmitted: n(44)}
 	d.Link.Up = result.LinkDirection{Packets: 2051, Lost: 41, Delivered: 2010}
 	d.Link.Down = result.LinkDirection{Packets: 1804, Lost: 33, Delivered: 1771}

@@ -171,14 +171,15 @@ func TestPageShowsTheAnatomy(t *testing.T) {
 		t.Error("there is an anatomy that nobody measured")
 	}
 	x.Trials[0].Anatomy = &result.Anatomy{Slowest: []result.Dissected{
-		{Number: 38, WaitingNS: 20e6, CrossingNS: 60e6, HeldNS: 0}, {Number: 39, WaitingNS: 0, CrossingNS: 20e6, HeldNS: 20e6},
+		{Number: 38, WaitingNS: 20e6, CrossingNS: 60e6, HeldNS: 0}, {Number: 39, WaitingNS: 0, CrossingNS: 20e6, HeldNS: 20e6, BlockedNS: 10e6, ReadLateNS: 10e6},
 	}}
 	p := htmlOf(t, x)
 	for _, want := range []string{
-		`aria-label="tcp: message 38: 80.0 ms (waiting 20.0 ms, crossing 60.0 ms, held back 0 s); message 39: 40.0 ms`,
+		`aria-label="tcp: message 38: 80.0 ms (waiting 20.0 ms, crossing 60.0 ms); message 39: 40.0 ms (crossing 20.0 ms, head-of-line blocked 10.0 ms, read late 10.0 ms)"`,
 		`x="0" y="20" width="90" height="4"`, `x="90" y="17" width="270" height="10"`, // 38: waiting low, crossing full, nothing held
-		`x="0" y="49" width="90" height="10"`, `x="90" y="49" width="90" height="10"`, `d="M92 49v10M96 49v10`, // 39: crossing, held hatched
-		`<th scope="row">tcp</th><td>39</td><td>0 s</td><td>20.0 ms</td><td>20.0 ms</td><td>40.0 ms</td>`,
+		`x="0" y="49" width="90" height="10"`, `x="90" y="49" width="45" height="10"`, `d="M92 49v10M96 49v10`, // 39: crossing, blocked hatched
+		`x="135" y="52" width="45" height="4"`, // 39: read late, low
+		`<th scope="row">tcp</th><td>39</td><td>0 s</td><td>20.0 ms</td><td>10.0 ms</td><td>10.0 ms</td><td>40.0 ms</td>`,
 	} {
 		if !strings.Contains(p, want) {
 			t.Errorf("%q is missing", want)
@@ -186,6 +187,33 @@ func TestPageShowsTheAnatomy(t *testing.T) {
 	}
 	if strings.Contains(p, "<figcaption>udp</figcaption>") {
 		t.Error("udp has an anatomy that nobody measured")
+	}
+}
+
+// A datagram waits for none before it: where no bar is of a transport that keeps order,
+// the page does not speak of blocking. Documents that do not tell blocking from reading
+// late have one part for both.
+func TestPageBlocksNoDatagrams(t *testing.T) {
+	for _, x := range []struct {
+		slowest     result.Dissected
+		has, hasNot []string
+	}{
+		{result.Dissected{CrossingNS: 20e6, HeldNS: 20e6, ReadLateNS: 20e6}, []string{"read late 20.0 ms"}, []string{"head-of-line blocked: it had arrived", "a message before it was missing", "held back"}},
+		{result.Dissected{CrossingNS: 20e6, HeldNS: 20e6}, []string{"held back 20.0 ms"}, []string{"head-of-line blocked: it had arrived", "read late"}},
+	} {
+		c := compared()
+		c.Trials[1].Anatomy = &result.Anatomy{Slowest: []result.Dissected{x.slowest}}
+		page, _, _ := strings.Cut(htmlOf(t, c), "<script")
+		for _, want := range x.has {
+			if !strings.Contains(page, want) {
+				t.Errorf("%+v: %q is missing", x.slowest, want)
+			}
+		}
+		for _, no := range x.hasNot {
+			if strings.Contains(page, no) {
+				t.Errorf("%+v: it says %q", x.slowest, no)
+			}
+		}
 	}
 }
 

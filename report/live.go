@@ -26,10 +26,16 @@ type liveChart struct {
 	Delay   deltas            `json:"delay,omitempty"`
 	Held    result.NumberRuns `json:"held,omitempty"`
 
-	// The parts of Delay, where they are known, ns.
+	delayDeltas
+}
+
+// delayDeltas are the parts of messages' delays, ns, where they are known.
+type delayDeltas struct {
 	Waiting  deltas `json:"waiting,omitempty"`
 	Crossing deltas `json:"crossing,omitempty"`
-	HeldBack deltas `json:"heldBack,omitempty"`
+	Blocked  deltas `json:"blocked,omitempty"` // of transports that keep the order
+	ReadLate deltas `json:"readLate,omitempty"`
+	HeldBack deltas `json:"heldBack,omitempty"` // of documents that do not tell the two before apart
 }
 
 type liveAxis struct {

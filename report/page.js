@@ -80,7 +80,8 @@
     const arrived = n => planned[n] + (delay[n] ?? 0);
     const numbers = planned.map((_, n) => n).filter(n => planned[n] !== null);
     const order = [...numbers].sort((a, b) => arrived(a) - arrived(b) || a - b);
-    const parts = [["waiting", chart.waiting], ["crossing", chart.crossing], ["held back", chart.heldBack]]
+    const parts = [["waiting", chart.waiting], ["crossing", chart.crossing],
+      ["head-of-line blocked", chart.blocked], ["read late", chart.readLate], ["held back", chart.heldBack]]
       .flatMap(([name, all]) => all ? [[name, undelta(all, 1)]] : []);
     const split = n => parts.length && parts.every(([, all]) => all[n] != null)
       ? ` (${parts.map(([name, all]) => `${name} ${duration(all[n])}`).join(", ")})` : "";
@@ -94,7 +95,7 @@
       if (x < planned[a] || x > planned[numbers.at(-1)]) return null;
       return planned[b] > planned[a] ? a + (b - a) * (x - planned[a]) / (planned[b] - planned[a]) : a;
     });
-    const fate = n => delay[n] === null ? "never came" : held.has(n) ? "waited for another" : "came";
+    const fate = n => delay[n] === null ? "never came" : held.has(n) ? "head-of-line blocked" : "came";
     return {
       data: [order.map(arrived), order.map(n => delay[n] === null ? null : n), order.map(n => delay[n] === null ? n : null), due],
       series: [
@@ -107,7 +108,7 @@
       read: i => {
         const n = order[i], due = `message ${n}: due at ${instant(planned[n])}, `;
         return due + (delay[n] === null ? "never came"
-          : `came at ${instant(arrived(n))}, after ${duration(delay[n])}${held.has(n) ? ", waited for another" : ""}${split(n)}`);
+          : `came at ${instant(arrived(n))}, after ${duration(delay[n])}${held.has(n) ? ", head-of-line blocked" : ""}${split(n)}`);
       },
       head: ["message", "due", "came", "after", ""],
       rows: () => numbers.map(n => [n, instant(planned[n]),

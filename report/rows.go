@@ -21,7 +21,8 @@ func measuredRows(d *result.Document, m *result.Measured, dir string) []row {
 	if m.Anatomy != nil {
 		rows = append(rows, anatomyRow(m.Anatomy))
 	}
-	rows = append(rows, heldRow(d, m))
+	rows = append(rows, blockedRow(m))
+	rows = append(rows, readLateRow(m)...)
 	if len(m.Deadline) > 0 {
 		rows = append(rows, inTimeRow(m))
 	}
@@ -238,56 +239,86 @@ func delayRow(d *result.Document, m *result.Measured) row {
 	return r
 }
 
-// anatomyRow says where the time went: of the slowest hundredth, part by part, and
-// of the slowest message.
+// anatomyRow says where the time of the slowest messages went: on average, since means of
+// parts add up, and of the slowest one.
 func anatomyRow(a *result.Anatomy) row {
-	parts := func(waiting, crossing, held int64) string {
-		return "waiting" + nbsp + Duration(waiting) + ", crossing" + nbsp + Duration(crossing) + ", held" + nbsp + "back" + nbsp + Duration(held)
+	parts := func(m result.Dissected) string {
+		return strings.ReplaceAll(strings.ReplaceAll(partsText(m), " ", nbsp), ","+nbsp, " + ")
 	}
 	r := row{label: "anatomy"}
-	if a.WaitingNS != nil && a.CrossingNS != nil && a.HeldNS != nil {
-		r.c = "p99: " + parts(a.WaitingNS.P99, a.CrossingNS.P99, a.HeldNS.P99)
+	n := len(a.Slowest)
+	if n == 0 {
+		return r
 	}
-	if len(a.Slowest) > 0 {
-		s := a.Slowest[0]
-		r.c += " · the slowest, message" + nbsp + Count(s.Number) + ": " + parts(s.WaitingNS, s.CrossingNS, s.HeldNS)
+	s := a.Slowest[0]
+	r.c = "the slowest, message" + nbsp + Count(s.Number) + ": " + parts(s)
+	if n > 1 {
+		mean := meanOf(a.Slowest)
+		r.c = Count(int64(n)) + " slowest, on average: " + Duration(delayOf(mean)) + " = " + parts(mean) + " · " + r.c
 	}
 	return r
 }
 
-// heldRow tells of head-of-line blocking, and of silence in any case.
-func heldRow(d *result.Document, m *result.Measured) row {
-	r := row{label: "held back"}
+// blockedRow tells of head-of-line blocking, and of silence in any case.
+func blockedRow(m *result.Measured) row {
+	r := row{label: "blocked"}
 	s := m.Stall
-	if s == nil {
+	switch {
+	case s == nil:
 		r.a, r.c = unknown, notMeasured
 		return r
+	case s.Held == nil: // what orders nothing has nothing to be blocked
+		return row{label: "silence", a: optional(s.LongestSilenceNS, Duration), c: "the longest without a delivery"}
+	case s.Exact && m.Anatomy != nil && m.Anatomy.BlockedNS == nil: // of a version that did not tell the two apart
+		r.label = "held back"
 	}
 	var parts []string
-	switch {
-	case !positive(s.Held):
+	if *s.Held == 0 {
 		r.a = "none"
-	default:
+	} else {
 		r.a = counted(*s.Held, "message")
 		r.loud = true
 		if n := m.Delivery.Delivered; positive(n) {
 			r.b = Percent(float64(*s.Held) / float64(*n))
 		}
-		if h := s.HeldNS; h != nil {
-			parts = append(parts, "p50"+nbsp+Duration(h.P50), "p99"+nbsp+Duration(h.P99), "max"+nbsp+Duration(h.Max))
+		if r.label == "blocked" {
+			parts = append(parts, "head-of-line")
 		}
+		parts = append(parts, quantileParts(s.HeldNS)...)
 		if positive(s.ReleasedMax) {
-			parts = append(parts, "up to "+Count(*s.ReleasedMax)+" let go at once")
+			parts = append(parts, "up to "+Count(*s.ReleasedMax)+" delivered in one burst")
 		}
 	}
 	if s.LongestSilenceNS != nil {
 		parts = append(parts, "longest silence"+nbsp+Duration(*s.LongestSilenceNS))
 	}
-	if s.Held != nil && !s.Exact {
-		parts = append(parts, "estimated from the arrivals")
+	if *s.Held > 0 && !s.Exact {
+		parts = append(parts, "estimated from arrival times")
 	}
 	r.c = strings.Join(parts, " · ")
 	return r
+}
+
+// readLateRow tells of messages that this machine read late; there is none where it did
+// not.
+func readLateRow(m *result.Measured) []row {
+	late := m.ReadLate
+	if late == nil || late.Messages == 0 {
+		return nil
+	}
+	r := row{label: "read late", a: counted(late.Messages, "message"), loud: true}
+	if n := m.Delivery.Delivered; positive(n) {
+		r.b = Percent(float64(late.Messages) / float64(*n))
+	}
+	r.c = strings.Join(append(quantileParts(late.NS), "this machine's doing, not the protocol's"), " · ")
+	return []row{r}
+}
+
+func quantileParts(q *result.Quantiles) []string {
+	if q == nil {
+		return nil
+	}
+	return []string{"p50" + nbsp + Duration(q.P50), "p99" + nbsp + Duration(q.P99), "max" + nbsp + Duration(q.Max)}
 }
 
 // mostDeadlines bounds the row of deadlines; a curve belongs in a drawing.

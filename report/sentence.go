@@ -139,13 +139,13 @@ func heard(d *result.Document, m *result.Measured, dir string) string {
 	case held == nil:
 		parts = append(parts, "none had to wait for another")
 	case *held == 0:
-		parts = append(parts, "nothing had to wait for another")
+		parts = append(parts, "none was head-of-line blocked")
 	default:
 		about := ""
 		if !m.Stall.Exact {
 			about = "about "
 		}
-		parts = append(parts, about+counted(*held, "message")+" had to wait behind a "+obstacle(d, dir)+" one")
+		parts = append(parts, about+counted(*held, "message")+" "+were(*held)+" head-of-line blocked behind a "+obstacle(d, dir)+" one")
 	}
 	if ns := m.Stall.LongestSilenceNS; ns != nil {
 		parts = append(parts, "the longest silence was "+Duration(*ns))
@@ -153,8 +153,7 @@ func heard(d *result.Document, m *result.Measured, dir string) string {
 	return s + "; " + strings.Join(parts, ", ")
 }
 
-// obstacle is what the waiting was for, as far as the path's own account
-// allows to say.
+// obstacle names what blocked the line, as far as the path's own account allows.
 func obstacle(d *result.Document, dir string) string {
 	if l := linkOf(d, dir); l != nil && (l.Lost+l.Corrupted > 0 || positive(l.QueueDropped)) {
 		return "lost"
@@ -223,6 +222,9 @@ func oddities(d *result.Document, m *result.Measured) []string {
 	}
 	if n := m.Delivery.Corrupted; positive(n) {
 		say(Count(*n) + " came damaged and did not count")
+	}
+	if late := m.ReadLate; late != nil && late.Messages > 0 {
+		say("This machine read " + counted(late.Messages, "message") + " more than 1 ms late")
 	}
 	if a := m.Account; a != nil {
 		if positive(a.QueueDropped) {

@@ -35,8 +35,8 @@ type stairs struct {
 	arm            string
 	planned, delay []int64
 	held           result.NumberRuns
-	parts          [3]deltas // of the delay: waiting, crossing, held back
-	came, lost     []point   // in time and number
+	parts          delayDeltas
+	came, lost     []point // in time and number
 	words          string
 	row            []string
 }
@@ -47,8 +47,13 @@ func newStairs(x *result.Comparison, arm string, d *result.Document) stairs {
 		colour: colour(x, arm), arm: arm, held: d.Messages.Held,
 		planned: d.Messages.PlannedNS[:n], delay: d.Messages.DelayNS[:n],
 	}
-	for i, part := range [...][]int64{d.Messages.WaitingNS, d.Messages.CrossingNS, d.Messages.HeldNS} {
-		s.parts[i] = part[:min(n, len(part))]
+	part := func(all []int64) deltas { return all[:min(n, len(all))] }
+	s.parts = delayDeltas{Waiting: part(d.Messages.WaitingNS), Crossing: part(d.Messages.CrossingNS), ReadLate: part(d.Messages.ReadLateNS)}
+	switch {
+	case s.parts.ReadLate == nil:
+		s.parts.HeldBack = part(d.Messages.HeldNS)
+	case d.Stall != nil && d.Stall.Held != nil:
+		s.parts.Blocked = part(d.Messages.BlockedNS)
 	}
 	var took []int64
 	var missing result.NumberRuns
@@ -73,7 +78,7 @@ func newStairs(x *result.Comparison, arm string, d *result.Document) stairs {
 	default:
 		waited = Count(*d.Stall.Held)
 		if *d.Stall.Held > 0 {
-			s.words += "; " + waited + " waited for another"
+			s.words += "; " + waited + " head-of-line blocked"
 		}
 	}
 	if n < len(d.Messages.DelayNS) {
@@ -112,7 +117,7 @@ func stairsChart(x *result.Comparison) chartData {
 		ID: "stairs", Title: "Every message",
 		Text: "Each point is a message of the first trial: its number against the time at which it came. The thin line is the plan; " +
 			"a red mark is a message that never came. Where messages wait for a lost one, the points rise upright: all of them come at once.",
-		Columns: []string{"", "came", "never came", "waited for another", "fastest", "half within", "slowest", "numbers that never came"},
+		Columns: []string{"", "came", "never came", "head-of-line blocked", "fastest", "half within", "slowest", "numbers that never came"},
 		Legend:  []legendItem{{"came", sample("curve", "ink")}, {"never came", sample("lost")}, {"planned", sample("plan")}},
 	}
 	var all []stairs
@@ -149,7 +154,7 @@ func stairsChart(x *result.Comparison) chartData {
 				X: liveAxis{Unit: timeUnit.name, High: end}, Y: liveAxis{Unit: countUnit.name, High: count},
 				Tick: s.tick(), Colour: s.colour,
 				Planned: s.coded(s.planned), Delay: s.coded(s.delay), Held: s.held,
-				Waiting: s.parts[0], Crossing: s.parts[1], HeldBack: s.parts[2],
+				delayDeltas: s.parts,
 			},
 		})
 	}

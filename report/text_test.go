@@ -104,11 +104,11 @@ func TestSentences(t *testing.T) {
 		want []string
 	}{
 		{"a letter", udpLossy(), []string{"Letters: 39 of 2000 never arrived; the other 1961 came on time, none waited for another."}},
-		{"a call", tcpLossy(), []string{"Call: everything was heard, in order; 143 messages had to wait behind a lost one, the longest silence was 280 ms."}},
+		{"a call", tcpLossy(), []string{"Call: everything was heard, in order; 143 messages were head-of-line blocked behind a lost one, the longest silence was 280 ms. This machine read 22 messages more than 1 ms late."}},
 		{"few late", few, []string{"Letters: all 2000 messages arrived on time but for a few, the slowest after 36.9 ms, none waited for another; 412 came out of order, by up to 7 messages. 21 further copies came of messages that were already there."}},
 		{"one copy", doubled, []string{"Letters: all 2000 messages arrived on time, none waited for another. 1 further copy came of a message that was already there."}},
 		{"account too long", negative, []string{"Letters: all 2000 messages arrived on time, none waited for another. The account of the missing is 2 too long, so the loss here is in doubt."}},
-		{"one lost in a call", stuck, []string{"Call: 1999 of 2000 messages had been heard by the end, in order; 143 messages had to wait behind a lost one, the longest silence was 280 ms. The other 1 had not come when the run stopped waiting."}},
+		{"one lost in a call", stuck, []string{"Call: 1999 of 2000 messages had been heard by the end, in order; 143 messages were head-of-line blocked behind a lost one, the longest silence was 280 ms. This machine read 22 messages more than 1 ms late. The other 1 had not come when the run stopped waiting."}},
 		{"only one", single, []string{"Letters: the only message arrived on time."}},
 		{"nothing sent", &result.Document{Proto: "tcp"}, []string{"Call: nothing was sent."}},
 	} {
@@ -194,6 +194,38 @@ func TestUseColor(t *testing.T) {
 	} {
 		if got := UseColor(c.terminal, c.env); got != c.want {
 			t.Errorf("UseColor(%t, TERM=%q NO_COLOR=%q) = %t", c.terminal, c.env("TERM"), c.env("NO_COLOR"), got)
+		}
+	}
+}
+
+// TestBlockedAndReadLate: head-of-line blocking and reading late are rows of their own;
+// what orders nothing has none of the first; documents that do not tell the two apart
+// keep the name of both.
+func TestBlockedAndReadLate(t *testing.T) {
+	legacy := tcpLossy()
+	legacy.Anatomy.BlockedNS, legacy.ReadLate = nil, nil
+	for _, x := range []struct {
+		name     string
+		d        *result.Document
+		has, not []string
+	}{
+		{"tcp", tcpLossy(), []string{"\n blocked    143 messages", "\n read late  22 messages"}, []string{"held back"}},
+		{"udp", udpLossy(), []string{"\n silence    6.10 ms"}, []string{"blocked", "held back", "read late"}},
+		{"an older version's", legacy, []string{"\n held back  143 messages"}, []string{"\n blocked", "\n read late"}},
+	} {
+		var b strings.Builder
+		if err := Text(&b, x.d, Options{Width: 300}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range x.has {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("%s: %q is missing in\n%s", x.name, want, b.String())
+			}
+		}
+		for _, no := range x.not {
+			if strings.Contains(b.String(), no) {
+				t.Errorf("%s: it says %q in\n%s", x.name, no, b.String())
+			}
 		}
 	}
 }

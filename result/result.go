@@ -88,7 +88,7 @@ type Messages struct {
 
 // Capture is what the capture of the lab's packets says of itself.
 type Capture struct {
-	Missed int64 `json:"missed"` // packets that found no room in its rings; with any there is no Anatomy
+	Missed int64 `json:"missed"` // frames, each a packet or a GSO batch of several, that found no room in its rings; with any there is no Anatomy
 }
 
 // Anatomy splits each message's delay in three parts, which add up to it to the

@@ -52,11 +52,10 @@ func (p *program) labCommand() *cli.Command {
 }
 
 func labFlags() []cli.Flag {
-	return []cli.Flag{
+	return append(pcapFlags(outputCategory),
 		&cli.StringFlag{Name: "server-exec", Usage: "a shell `COMMAND` for the server host, which gets 2 s to listen on a port; what it prints goes to standard error"},
-		pcapFlag(),
 		&cli.BoolFlag{Name: "quiet", Usage: "do not tell the path and the seed on standard error"},
-	}
+	)
 }
 
 const (
@@ -91,9 +90,7 @@ func (p *program) labExec(c *cli.Context, args []string) (failed error) {
 	if err != nil {
 		return err
 	}
-	if pcap != nil {
-		defer func() { failed = errors.Join(failed, pcap.Close()) }()
-	}
+	defer func() { failed = errors.Join(failed, pcap.close()) }()
 	// The terminal's interrupt reaches the program by itself.
 	ctx := context.WithoutCancel(c.Context)
 	l, err := lab.Start(ctx, lab.Config{
@@ -107,15 +104,15 @@ func (p *program) labExec(c *cli.Context, args []string) (failed error) {
 		fmt.Fprintf(p.stderr, "netcmp lab: %s · seed %d\n", describe(at), seed)
 		defer p.tellOverrun(l)
 	}
-	if pcap != nil {
-		x, err := capture.Start(ctx, l, capture.Config{Pcap: pcap, Application: "netcmp " + tool().Version})
+	if len(pcap.files) > 0 {
+		x, err := capture.Start(ctx, l, capture.Config{Pcap: pcap.files, Application: "netcmp " + tool().Version})
 		if err != nil {
 			return err
 		}
 		defer func() {
 			failed = errors.Join(failed, x.Stop(crossing(at)))
 			if n := x.Missed(); n > 0 {
-				fmt.Fprintf(p.stderr, "netcmp lab: %d packets came faster than this machine could watch them, and are not in the file\n", n)
+				fmt.Fprintf(p.stderr, "netcmp lab: %d frames, each a packet or a GSO batch of several, are not in the file: they came faster than this machine could store them\n", n)
 			}
 		}()
 	}

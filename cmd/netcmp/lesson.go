@@ -42,14 +42,13 @@ func (p *program) lessonCommand() *cli.Command {
 }
 
 func lessonFlags() []cli.Flag {
-	return []cli.Flag{
+	return append(pcapFlags(""),
 		&cli.BoolFlag{Name: "json", Usage: "print one JSON document (" + lesson.Schema + ") and nothing else"},
 		&cli.StringFlag{Name: "html", Usage: "write the lesson as one page to `FILE`, too"},
-		&cli.StringFlag{Name: "pcap", Usage: "write its packets to `FILE`, too (pcapng, a section for each scene: Wireshark, tshark)"},
 		&cli.StringFlag{Name: "lang", Value: string(lesson.English), Usage: "of titles and sentences: en or zh"},
 		&cli.BoolFlag{Name: "quick", Usage: "do not wait for what takes a minute: state what the rest would be, by the kernel's own timer"},
 		&cli.StringFlag{Name: "markdown", Usage: "write it as NAME.md with its drawings into `DIR`, too"},
-	}
+	)
 }
 
 // given is where a flag was given: it may stand in front of the lesson's name or
@@ -107,14 +106,11 @@ func (p *program) lesson(c *cli.Context, l lesson.Lesson) error {
 	if err != nil {
 		return usagef("--lang: %w", err)
 	}
-	pcap, err := openPcap(given(c, "pcap"))
+	pcap, err := openPcap(c)
 	if err != nil {
 		return err
 	}
-	o := lesson.Options{Language: language, Quick: given(c, "quick").Bool("quick")}
-	if pcap != nil {
-		o.Pcap = pcap
-	}
+	o := lesson.Options{Language: language, Quick: given(c, "quick").Bool("quick"), Pcap: pcap.files}
 	done := func() {}
 	if isTerminal(p.stderr) {
 		line := report.NewProgressLine(p.stderr, width(p.stderr), report.UseColor(true, os.Getenv))
@@ -122,9 +118,7 @@ func (p *program) lesson(c *cli.Context, l lesson.Lesson) error {
 	}
 	d, err := l.Run(c.Context, o)
 	done()
-	if pcap != nil {
-		err = errors.Join(err, pcap.Close())
-	}
+	err = errors.Join(err, pcap.close())
 	if c.Context.Err() != nil {
 		return exitError{exitInterrupted, errors.New("interrupted: a lesson that was not played to its end says nothing")}
 	}

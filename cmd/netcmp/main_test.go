@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"netcmp/capture"
 	"netcmp/doctor"
 	"netcmp/experiment"
 	"netcmp/lab"
@@ -111,6 +112,13 @@ func TestWrongInput(t *testing.T) {
 		{"run --proto udp --anatomy --pattern request-response", "round trip"},
 		{"run --proto udp --pcap x --connect 192.0.2.7:7700", "no lab"},
 		{"run --proto udp --pcap=", "empty"},
+		{"run --proto udp --pcap x --pcap-at moon", "known: client, server, path-client, path-server or all"},
+		{"run --proto udp --pcap x --pcap-at=", "known: client, server, path-client, path-server or all"},
+		{"run --proto udp --pcap-at client", "add --pcap FILE"},
+		{"lab exec --pcap x --pcap-at moon -- true", "known: client, server, path-client, path-server or all"},
+		{"lab exec --pcap-at all -- true", "add --pcap FILE"},
+		{"lesson empty-send --pcap x --pcap-at moon", "known: client, server, path-client, path-server or all"},
+		{"lesson --pcap-at all empty-send", "add --pcap FILE"},
 		{"report", "give the names of files"},
 		{"report --format stone x", "text, json, markdown, csv"},
 		{"compare tcp udp", "takes no arguments"},
@@ -565,15 +573,39 @@ func TestManualPage(t *testing.T) {
 	}
 }
 
-// A program's packets are kept as pcapng, which begins with its own mark.
+// A program's packets are kept as pcapng, which begins with its own mark: in one file
+// those of one device, and with --pcap-at all a file of each.
 func TestLabExecKeepsPackets(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "lab.pcapng")
-	code, _, stderr := in(t, "lab", "exec", "--clean", "--pcap", name, "--", "sh", "-c", "exit 7")
-	if code != 7 {
-		t.Fatalf("exit code %d: %s", code, stderr)
-	}
-	b, err := os.ReadFile(name)
-	if err != nil || !bytes.HasPrefix(b, []byte{0x0a, 0x0d, 0x0d, 0x0a}) || !bytes.Contains(b, []byte("server:eth0")) {
-		t.Errorf("%d bytes, %v", len(b), err)
+	for _, x := range []struct {
+		at    []string
+		files map[string]string // to their device
+	}{
+		{nil, map[string]string{"lab.pcapng": "client:eth0"}},
+		{[]string{"--pcap-at", "path-server"}, map[string]string{"lab.pcapng": "path:server"}},
+		{[]string{"--pcap-at", "all"}, map[string]string{
+			"lab-client.pcapng": "client:eth0", "lab-server.pcapng": "server:eth0",
+			"lab-path-client.pcapng": "path:client", "lab-path-server.pcapng": "path:server",
+		}},
+	} {
+		dir := t.TempDir()
+		args := append([]string{"lab", "exec", "--clean", "--pcap", filepath.Join(dir, "lab.pcapng")}, x.at...)
+		code, _, stderr := in(t, append(args, "--", "sh", "-c", "exit 7")...)
+		if code != 7 {
+			t.Fatalf("exit code %d: %s", code, stderr)
+		}
+		if files, err := os.ReadDir(dir); err != nil || len(files) != len(x.files) {
+			t.Errorf("%v: %d files, %v", x.at, len(files), err)
+		}
+		for name, device := range x.files {
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil || !bytes.HasPrefix(b, []byte{0x0a, 0x0d, 0x0d, 0x0a}) {
+				t.Errorf("%s: %d bytes, %v", name, len(b), err)
+			}
+			for _, p := range capture.Points() {
+				if bytes.Contains(b, []byte(p.Device)) != (p.Device == device) {
+					t.Errorf("%s is to have the packets of %s, and not those of %s", name, device, p.Device)
+				}
+			}
+		}
 	}
 }

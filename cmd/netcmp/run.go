@@ -28,7 +28,7 @@ const (
 )
 
 // outputFlags do not change what is measured.
-var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect", "records", "html", "pcap", "qlog", "keylog", "profile-cpu", "profile-mem"}
+var outputFlags = []string{"json", "out", "quiet", "log-level", "token", "expect", "records", "html", "pcap", "pcap-at", "qlog", "keylog", "profile-cpu", "profile-mem"}
 
 // experimentFlags are those of run that are not the path's.
 func experimentFlags() []cli.Flag {
@@ -83,13 +83,13 @@ func (p *program) runCommand() *cli.Command {
 
 // captureFlags are those that have the lab's packets looked at.
 func captureFlags() []cli.Flag {
-	return []cli.Flag{anatomyFlag(), pcapFlag()}
+	return append([]cli.Flag{anatomyFlag()}, pcapFlags(outputCategory)...)
 }
 
 func anatomyFlag() cli.Flag {
 	return &cli.BoolFlag{
 		Name: "anatomy", Category: outputCategory,
-		Usage: fmt.Sprintf("split each message's delay into waiting, crossing and held back, by the lab's packets (tcp, udp); up to %d messages a second by default", experiment.AnatomyRate),
+		Usage: fmt.Sprintf("split each message's delay into waiting, crossing, head-of-line blocked and read late, by the lab's packets (tcp, udp); up to %d messages a second by default", experiment.AnatomyRate),
 	}
 }
 
@@ -99,10 +99,6 @@ func profileFlags() []cli.Flag {
 		&cli.StringFlag{Name: "profile-cpu", Usage: "write the CPU profile of both ends, a `FILE` each: of cpu.pprof cpu-client.pprof and cpu-server.pprof (go tool pprof); with --connect of the client alone", Category: outputCategory},
 		&cli.StringFlag{Name: "profile-mem", Usage: "the same of what they allocate, into `FILE`", Category: outputCategory},
 	}
-}
-
-func pcapFlag() cli.Flag {
-	return &cli.StringFlag{Name: "pcap", Usage: "write the lab's packets to `FILE` (pcapng: Wireshark, tshark)", Category: outputCategory}
 }
 
 // protocols lists those that there are.
@@ -184,9 +180,11 @@ func configFrom(c *cli.Context) (x experiment.Config, err error) {
 	if x.Anatomy = c.Bool("anatomy"); !c.IsSet("anatomy") {
 		x.Anatomy = x.AnatomyFits()
 	}
-	if c.IsSet("pcap") {
-		x.Pcap = io.Discard // until the file is open, which it is when all else is right
+	pcaps, err := pcapNames(c)
+	if err != nil {
+		return x, err
 	}
+	x.Pcap = promised(pcaps)
 	if err := filesFrom(c, map[string]*string{"profile-cpu": &x.Profile.CPU, "profile-mem": &x.Profile.Memory}); err != nil {
 		return x, err
 	}
@@ -301,10 +299,8 @@ func (p *program) run(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if pcap != nil {
-		x.Pcap = pcap
-		defer func() { err = errors.Join(err, pcap.Close()) }()
-	}
+	x.Pcap = pcap.files
+	defer func() { err = errors.Join(err, pcap.close()) }()
 	done := func() {}
 	if isTerminal(p.stderr) && !c.Bool("quiet") {
 		line := report.NewProgressLine(p.stderr, width(p.stderr), report.UseColor(true, os.Getenv))
@@ -332,17 +328,6 @@ func openOut(c *cli.Context) (*report.Appender, error) {
 		return nil, usagef("--out is the name of a file, and it is empty")
 	}
 	return report.OpenAppender(c.String("out"))
-}
-
-// openPcap opens --pcap; it is nil where none was asked for.
-func openPcap(c *cli.Context) (*os.File, error) {
-	switch {
-	case !c.IsSet("pcap"):
-		return nil, nil
-	case c.String("pcap") == "":
-		return nil, usagef("--pcap is the name of a file, and it is empty")
-	}
-	return os.Create(c.String("pcap"))
 }
 
 // writeFiles writes the files that were asked for beside --out: each message of
