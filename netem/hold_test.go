@@ -1,6 +1,7 @@
 package netem
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -41,5 +42,31 @@ func TestLongestHold(t *testing.T) {
 		if longest > got.Nanoseconds() || float64(longest) < c.near*float64(got) {
 			t.Errorf("%s: held for up to %v, LongestHold says %v", c.spec, time.Duration(longest), got)
 		}
+	}
+}
+
+// A trace may last far longer than any delay, and a packet waits for its next opportunity
+// through a gap of any length.
+func TestLongTrace(t *testing.T) {
+	long := file(t, "long.trace", "10\n20\n345600000\n") // 4 days
+	i := parse(t, "trace "+long)
+	d := NewDirection(i, 1)
+	var v Verdict
+	for _, c := range []struct{ at, due time.Duration }{
+		{0, 10 * time.Millisecond},
+		{11 * time.Millisecond, 20 * time.Millisecond},
+		{300 * time.Second, MaxTrace},
+		{MaxTrace + time.Millisecond, MaxTrace + 10*time.Millisecond},
+	} {
+		d.Admit(int64(c.at), 1514, 0, &v)
+		if due := time.Duration(v.Copies[0].Due); due != c.due {
+			t.Errorf("a packet at %v leaves at %v, want %v", c.at, due, c.due)
+		}
+	}
+	if got, want := i.LongestHold(1514), MaxTrace-20*time.Millisecond; got != want {
+		t.Errorf("held for up to %v, want %v", got, want)
+	}
+	if _, err := Parse("trace " + file(t, "longer.trace", "345600001\n")); err == nil || !strings.Contains(err.Error(), "want milliseconds from 0 to 345600000, 4 days") {
+		t.Errorf("a trace above MaxTrace: %v", err)
 	}
 }

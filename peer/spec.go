@@ -172,8 +172,8 @@ func (s Spec) Validate(transports []transport.Transport) error {
 	if len(s.Deadlines) > maxDeadlines {
 		fault("%d deadlines are too many: at most %d", len(s.Deadlines), maxDeadlines)
 	}
-	if i := slices.IndexFunc(s.Deadlines, func(d time.Duration) bool { return d <= 0 }); i >= 0 {
-		fault("deadline %v: must be above 0", s.Deadlines[i])
+	if i := slices.IndexFunc(s.Deadlines, func(d time.Duration) bool { return d <= 0 || d > workload.MaxSpan }); i >= 0 {
+		fault("deadline %v: must be above 0, at most 100 days", s.Deadlines[i])
 	}
 	for _, x := range []struct {
 		name string
