@@ -177,7 +177,7 @@ blocks:
 }
 
 func (c Config) plan() result.ComparisonPlan {
-	plan := result.ComparisonPlan{Repeat: c.Repeat, Seed: c.Seed, Command: c.Command}
+	plan := result.ComparisonPlan{Repeat: c.Repeat, Seed: result.Uint64(c.Seed), Command: c.Command}
 	for _, a := range c.Arms {
 		plan.Arms = append(plan.Arms, a.Label)
 	}
@@ -238,5 +238,5 @@ func (c Config) trial(ctx context.Context, block int, a Arm, n int) (*result.Doc
 // follows from the comparison's, and its command has everything that was asked.
 func isTrial(d *result.Document, mark result.Trial, x experiment.Config) bool {
 	return d.Trial != nil && !d.IsDisturbed() && d.Trial.Arm == mark.Arm && d.Trial.Block == mark.Block && !d.Interrupted &&
-		d.Proto == x.Spec.Proto && d.Seed == x.Seed && d.Plan.Command == x.Command
+		d.Proto == x.Spec.Proto && uint64(d.Seed) == x.Seed && d.Plan.Command == x.Command
 }

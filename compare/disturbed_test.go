@@ -18,7 +18,7 @@ func disturbedConfig(repeat int, bad func(n int) bool) (Config, *int) {
 		Arms: Arms(experiment.Config{}, []string{"udp", "udp"}), Repeat: repeat, Seed: 1,
 		run: func(_ context.Context, x experiment.Config) (*result.Document, error) {
 			d := documentOf(10*time.Millisecond, 11*time.Millisecond)
-			d.Proto, d.Seed = x.Spec.Proto, x.Seed
+			d.Proto, d.Seed = x.Spec.Proto, result.Uint64(x.Seed)
 			d.Trust = &result.Trust{Verdict: result.Good}
 			if bad(trials) {
 				d.Trust.Verdict = result.Disturbed

@@ -17,9 +17,9 @@ func (c *Config) Resume(saved []*result.Document, seedGiven bool) int {
 			continue
 		}
 		if !seedGiven && len(fitting) == 0 {
-			c.Seed = d.Trial.Comparison.Seed
+			c.Seed = uint64(d.Trial.Comparison.Seed)
 		}
-		if d.Trial.Comparison.Seed == c.Seed {
+		if uint64(d.Trial.Comparison.Seed) == c.Seed {
 			fitting = append(fitting, d)
 		}
 	}
@@ -31,7 +31,7 @@ func (c *Config) Resume(saved []*result.Document, seedGiven bool) int {
 // fits says whether a trial is one of this comparison with whatever seed.
 func (c *Config) fits(d *result.Document) bool {
 	return slices.ContainsFunc(c.Arms, func(a Arm) bool {
-		x := experiment.Config{Spec: a.Config.Spec, Seed: d.Seed, Command: c.commandOf(a, d.Seed)}
+		x := experiment.Config{Spec: a.Config.Spec, Seed: uint64(d.Seed), Command: c.commandOf(a, uint64(d.Seed))}
 		return isTrial(d, result.Trial{Arm: a.Label, Block: d.Trial.Block}, x)
 	})
 }

@@ -19,10 +19,10 @@ func TestResume(t *testing.T) {
 		seed    uint64
 		blocks  int
 	}{{ours, 4, 3}, {other, 5, 2}, {ours, 6, 2}, {other, 7, 2}} {
-		plan := &result.ComparisonPlan{Seed: x.seed, Command: x.command}
+		plan := &result.ComparisonPlan{Seed: result.Uint64(x.seed), Command: x.command}
 		for block := range x.blocks {
 			for i, arm := range []string{"udp#1", "udp#2"} {
-				d := &result.Document{Proto: "udp", Seed: SeedOf(x.seed, block), Trial: &result.Trial{Arm: arm, Block: block, Comparison: plan}}
+				d := &result.Document{Proto: "udp", Seed: result.Uint64(SeedOf(x.seed, block)), Trial: &result.Trial{Arm: arm, Block: block, Comparison: plan}}
 				d.Plan.Command = fmt.Sprintf("%s --seed %d", x.command, d.Seed)
 				d.Interrupted = x.seed == 6 && block == 1 && i == 1
 				saved = append(saved, d)

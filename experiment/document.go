@@ -17,7 +17,7 @@ import (
 func document(c Config, engine Engine, began processorTime, out *peer.Outcome, link *result.Link, pathCPU *int64) *result.Document {
 	p := c.Spec.Plan
 	d := &result.Document{
-		Schema: result.Schema, Tool: c.Tool, Seed: c.Seed, Proto: c.Spec.Proto, Engine: string(engine),
+		Schema: result.Schema, Tool: c.Tool, Seed: result.Uint64(c.Seed), Proto: c.Spec.Proto, Engine: string(engine),
 		Started:     time.Unix(0, out.StartedNS).UTC().Format(time.RFC3339Nano),
 		Interrupted: out.Interrupted || out.Error != "",
 		Environment: environment(),
@@ -123,12 +123,12 @@ func (a *assembly) measured(s stream, up bool) result.Measured {
 	}
 	a.planned(m.Messages)
 	m.Instrument.Clock = result.Clock{
-		Source: a.out.ClockSource, OffsetNS: new(a.out.OffsetNS), UncertaintyNS: new(a.out.UncertaintyNS),
+		Source: a.out.ClockSource, OffsetNS: new(result.Int64(a.out.OffsetNS)), UncertaintyNS: new(result.Int64(a.out.UncertaintyNS)),
 		DriftRatio: a.out.Drift, Samples: a.out.ClockSamples,
 	}
 	m.Instrument.LatenessNS = a.lateness(s, up)
 	if s.there {
-		m.Instrument.Clock = result.Clock{Source: "round trip on one clock", OffsetNS: new(int64(0)), UncertaintyNS: new(int64(0))}
+		m.Instrument.Clock = result.Clock{Source: "round trip on one clock", OffsetNS: new(result.Int64(0)), UncertaintyNS: new(result.Int64(0))}
 	}
 	a.unblock(&m, s, up)
 	m.Account = &result.Account{}

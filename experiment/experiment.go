@@ -21,6 +21,7 @@ import (
 	"netcmp/transport"
 	"netcmp/transport/secure"
 	"netcmp/udp"
+	"netcmp/workload"
 )
 
 // Engine is what makes the path.
@@ -143,9 +144,40 @@ const stopPatience = 10 * time.Second
 
 // Run makes the experiment. When ctx ends, it ends early with what was measured
 // until then, and no error. An error may come with a document, too: what was
-// measured until it happened.
+// measured until it happened. A run that sent no message measured nothing: it returns
+// an error alone.
 func Run(ctx context.Context, c Config) (*result.Document, error) {
+	if c.Spec.Patience == 0 {
+		c.Spec.Patience = stallTimeout(c)
+	}
 	c.Spec = c.Spec.WithDefaults()
+	d, err := run(ctx, c)
+	if err == nil && d != nil && !d.Interrupted {
+		if err = nothing(c.Spec.Plan, d); err != nil {
+			return nil, err
+		}
+	}
+	return d, err
+}
+
+// nothing returns an error if no message was sent. One whose messages were all lost is
+// a valid result.
+func nothing(p workload.Plan, d *result.Document) error {
+	sent, due := d.Delivery.Sent, d.Delivery.Due
+	if d.Reverse != nil {
+		sent, due = sent+d.Reverse.Delivery.Sent, due+d.Reverse.Delivery.Due
+	}
+	switch {
+	case sent > 0:
+		return nil
+	case due > 0 && !(p.Saturate && p.Duration > 0): // that plan may be too short for any
+		return fmt.Errorf("nothing was measured: the transport accepted none of %d messages; look at the path, or raise --stall-timeout", due)
+	}
+	return fmt.Errorf("nothing was measured: no message was sent within --duration %v; give a longer --duration, or --count N", p.Duration)
+}
+
+// run is Run of a configuration that has its defaults, whatever was sent.
+func run(ctx context.Context, c Config) (*result.Document, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("%w (%w)", err, ErrUsage)
 	}
@@ -177,10 +209,7 @@ func Run(ctx context.Context, c Config) (*result.Document, error) {
 // the machine's own delays. A queue at the bottleneck is not in it: it empties
 // all the time, and so is not quiet.
 func quiet(c Config) time.Duration {
-	hold := func(i netem.Impairment) time.Duration {
-		// Of what is longer than a packet each fragment waits for the one before.
-		return i.LongestHold(2 * max(c.Spec.Plan.Size, 1500))
-	}
+	hold := func(i netem.Impairment) time.Duration { return hold(c, i) }
 	var longest time.Duration
 	for _, p := range c.paths() {
 		if c.Spec.Pattern == peer.RequestResponse {
@@ -189,7 +218,7 @@ func quiet(c Config) time.Duration {
 			longest = max(longest, hold(p.Up), hold(p.Down))
 		}
 	}
-	return min(longest+250*time.Millisecond, time.Hour)
+	return min(longest+250*time.Millisecond, peer.MaxPatience)
 }
 
 // runRemote is the client's end of an experiment between two machines.

@@ -198,7 +198,7 @@ func FindRate(ctx context.Context, c Config, s RateSearch) (*result.RateSearch, 
 	if last == nil {
 		return nil, err
 	}
-	found.Schema, found.Tool, found.Seed = result.RateSchema, c.Tool, c.Seed
+	found.Schema, found.Tool, found.Seed = result.RateSchema, c.Tool, result.Uint64(c.Seed)
 	found.Started, found.Proto, found.Engine, found.Environment = last.Started, last.Proto, last.Engine, last.Environment
 	found.Plan = last.Plan
 	found.Plan.RatePerS, found.Plan.Saturate, found.Plan.Command = 0, false, c.Command

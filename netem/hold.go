@@ -13,8 +13,7 @@ import (
 func (i Impairment) LongestHold(length int) time.Duration {
 	i = i.canonical()
 	longest := i.Delay.Nanoseconds() + i.Distribution.table().most(i.Jitter.Nanoseconds())
-	b := bottleneck{bytesPerSecond: int64(i.Rate / bitsPerByte), framing: i.Framing}
-	longest = later(longest, b.transmission(length))
+	longest = later(longest, newFramedLink(i).transmission(length))
 	if i.Trace != "" {
 		if t, err := traceFiles.get(i.Trace); err == nil {
 			// A large packet takes several opportunities.
@@ -47,4 +46,55 @@ func (t *trace) longestGap() int64 {
 		longest = max(longest, t.at[k]-t.at[k-1])
 	}
 	return longest
+}
+
+// LongestQueue returns how long a full queue of packets of that many bytes takes to
+// leave: QueueLimit of them at the rate, or at the mean rate of the trace. It is 0
+// without a bottleneck.
+func (i Impairment) LongestQueue(length int) time.Duration {
+	i = i.canonical()
+	each := float64(newFramedLink(i).transmission(length))
+	if i.Trace != "" {
+		if t, err := traceFiles.get(i.Trace); err == nil {
+			each = float64(length) * bitsPerByte * 1e9 / t.bitRate()
+		}
+	}
+	return time.Duration(min(each*float64(i.QueueLimit()), math.MaxInt64/2))
+}
+
+// newFramedLink returns the rate of an impairment as a bottleneck, without a queue.
+func newFramedLink(i Impairment) *bottleneck {
+	return &bottleneck{bytesPerSecond: int64(i.Rate / bitsPerByte), framing: i.Framing}
+}
+
+// outage is the share of packets from which on a path that loses them counts as
+// interrupted: a connection that retransmits gets next to nothing through.
+const outage = 0.5
+
+// LongestBlackout returns the longest time for which a path that begins as p and changes
+// loses half of the packets of either direction, or more. A stretch that lasts to the end
+// does not count: that path is dead.
+func (p Path) LongestBlackout(changes []Change) time.Duration {
+	var longest, since time.Duration
+	interrupted := p.interrupted()
+	for _, c := range changes {
+		now := c.Path.interrupted()
+		switch {
+		case now && !interrupted:
+			since = c.At
+		case !now && interrupted:
+			longest = max(longest, c.At-since)
+		}
+		interrupted = now
+	}
+	return longest
+}
+
+func (p Path) interrupted() bool {
+	for _, i := range []Impairment{p.Up, p.Down} {
+		if i.Loss != nil && i.Loss.Rate() >= outage {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,8 @@
 package netem
 
 import (
+	"math"
+	"strings"
 	"testing"
 	"time"
 )
@@ -41,5 +43,79 @@ func TestLongestHold(t *testing.T) {
 		if longest > got.Nanoseconds() || float64(longest) < c.near*float64(got) {
 			t.Errorf("%s: held for up to %v, LongestHold says %v", c.spec, time.Duration(longest), got)
 		}
+	}
+}
+
+// A full queue leaves at the rate of the link.
+func TestLongestQueue(t *testing.T) {
+	up := file(t, "up.trace", "1\n5\n5\n25\n40\n") // 5 opportunities in 40 ms
+	for _, c := range []struct {
+		spec string
+		want time.Duration
+	}{
+		{"delay 20ms", 0},
+		{"rate 8mbit", 1000 * 1500 * time.Microsecond},
+		{"rate 8mbit limit 10", 10 * 1500 * time.Microsecond},
+		{"rate 8mbit 100 limit 10", 10 * 1600 * time.Microsecond},
+		{"limit 50 trace " + up, 50 * 8 * time.Millisecond},
+		{"rate 8bit limit 4294967295", math.MaxInt64 / 2},
+	} {
+		if got := parse(t, c.spec).LongestQueue(1500); (got - c.want).Abs() > time.Microsecond {
+			t.Errorf("%s: %v, want %v", c.spec, got, c.want)
+		}
+	}
+}
+
+// A blackout is over when packets pass again both ways; one that lasts is no blackout.
+func TestLongestBlackout(t *testing.T) {
+	for _, c := range []struct {
+		spec, changes string
+		want          time.Duration
+	}{
+		{"", "", 0},
+		{"loss 100%", "", 0},
+		{"loss 5%", "1s loss 100%", 0},
+		{"", "1s loss 100%\n36s loss 0%", 35 * time.Second},
+		{"", "1s loss 100%\n2s delay 5ms\n36s none", 35 * time.Second},
+		{"loss 100%", "35s none", 35 * time.Second},
+		{"loss gemodel 10% 1%", "3s none", 3 * time.Second}, // loses 91 %
+		{"", "1s up loss 100%\n3s down loss 99%\n4s up none\n6s down none", 5 * time.Second},
+		{"", "1s loss 100%\n2s none\n3s loss 100%\n7s none\n8s loss 100%", 4 * time.Second},
+		{"loss list 1-5", "1s none", 0},
+	} {
+		p := path(t, c.spec, c.spec)
+		changes, err := p.Timeline(strings.Split(c.changes, "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.LongestBlackout(changes); got != c.want {
+			t.Errorf("%q, %q: %v, want %v", c.spec, c.changes, got, c.want)
+		}
+	}
+}
+
+// A trace may last far longer than any delay, and a packet waits for its next opportunity
+// through a gap of any length.
+func TestLongTrace(t *testing.T) {
+	long := file(t, "long.trace", "10\n20\n345600000\n") // 4 days
+	i := parse(t, "trace "+long)
+	d := NewDirection(i, 1)
+	var v Verdict
+	for _, c := range []struct{ at, due time.Duration }{
+		{0, 10 * time.Millisecond},
+		{11 * time.Millisecond, 20 * time.Millisecond},
+		{300 * time.Second, MaxTrace},
+		{MaxTrace + time.Millisecond, MaxTrace + 10*time.Millisecond},
+	} {
+		d.Admit(int64(c.at), 1514, 0, &v)
+		if due := time.Duration(v.Copies[0].Due); due != c.due {
+			t.Errorf("a packet at %v leaves at %v, want %v", c.at, due, c.due)
+		}
+	}
+	if got, want := i.LongestHold(1514), MaxTrace-20*time.Millisecond; got != want {
+		t.Errorf("held for up to %v, want %v", got, want)
+	}
+	if _, err := Parse("trace " + file(t, "longer.trace", "345600001\n")); err == nil || !strings.Contains(err.Error(), "want milliseconds from 0 to 345600000, 4 days") {
+		t.Errorf("a trace above MaxTrace: %v", err)
 	}
 }

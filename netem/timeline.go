@@ -14,8 +14,12 @@ type Change struct {
 	Path Path
 }
 
-// MaxChanges bounds a timeline.
-const MaxChanges = 100_000
+const (
+	// MaxChanges bounds a timeline.
+	MaxChanges = 100_000
+	// MaxInstant is the latest instant of a change.
+	MaxInstant = 100 * 24 * time.Hour
+)
 
 // Timeline reads changes of a path that begins as p, one a line:
 //
@@ -53,8 +57,8 @@ func (p Path) change(line string) (c Change, err error) {
 	if c.At, err = ParseDuration(words[0]); err != nil {
 		return c, err
 	}
-	if c.At < 0 {
-		return c, errors.New("its time is negative")
+	if err := checkTime("its time", c.At, MaxInstant, "100 days"); err != nil {
+		return c, err
 	}
 	words = words[1:]
 	both := []*Impairment{&p.Up, &p.Down}

@@ -58,6 +58,8 @@ func TestTimelineErrors(t *testing.T) {
 		{"5s up", "no arguments"},
 		{"soon loss 1%", "soon"},
 		{"-5s loss 1%", "-5s"},
+		{"2401h loss 1%", "unknown unit"},
+		{"8640001s loss 1%", "its time 8640001s is too long: want 0 to 8640000s (100 days)"},
 		{"5s loss 120%", "120%"},
 		{"5s sideways loss 1%", "sideways"},
 		{"5s loss 1%\n4s loss 2%", "before"},

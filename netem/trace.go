@@ -5,10 +5,16 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"time"
 )
 
-// opportunity is how many bytes of IP packet a line of a trace delivers.
-const opportunity = 1500
+const (
+	// opportunity is how many bytes of IP packet a line of a trace delivers.
+	opportunity = 1500
+	// MaxTrace is the longest that a trace may last before it begins again. A packet
+	// may have to wait for as long.
+	MaxTrace = 4 * 24 * time.Hour
+)
 
 // A trace is the instants at which a link can deliver, in the format of
 // Mahimahi's mm-link: a line for each opportunity, the time in whole
@@ -33,8 +39,8 @@ var traceFiles = fileCache[*trace]{most: 64 << 20, read: func(text string) (*tra
 	t := new(trace)
 	err := numberLines(text, 10, 64, func(line int, ms int64) error {
 		switch {
-		case ms < 0 || ms > MaxDelay.Milliseconds():
-			return fmt.Errorf("line %d: %d is out of range: want milliseconds from 0 to %d", line, ms, MaxDelay.Milliseconds())
+		case ms < 0 || ms > MaxTrace.Milliseconds():
+			return fmt.Errorf("line %d: %d is out of range: want milliseconds from 0 to %d, 4 days", line, ms, MaxTrace.Milliseconds())
 		case len(t.at) > 0 && ms*1e6 < t.length():
 			return fmt.Errorf("line %d: %d comes after a later time: want rising milliseconds", line, ms)
 		}

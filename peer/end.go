@@ -123,7 +123,7 @@ func (e *end) run() {
 // what was sent before, the sender ends at once.
 func (e *end) guard() {
 	defer close(e.guarded)
-	tick := time.NewTicker(max(e.spec.Patience/30, time.Millisecond))
+	tick := time.NewTicker(min(max(e.spec.Patience/30, time.Millisecond), time.Second))
 	defer tick.Stop()
 	for !e.stuck() {
 		select {

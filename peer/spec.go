@@ -84,8 +84,8 @@ type Spec struct {
 	// Quiet is how long a datagram transport may be silent before what is
 	// missing counts as lost: longer than the path can hold a packet.
 	Quiet time.Duration `json:"quiet_ns"`
-	// Patience is how long a reliable transport may be silent before the run
-	// gives up on what is missing.
+	// Patience is how long the ends wait for a transport that makes no progress: to
+	// connect, to accept a message once all are due, and to deliver what is missing.
 	Patience time.Duration `json:"patience_ns"`
 
 	// Resume has the connection resume a session that one before it began.
@@ -103,7 +103,8 @@ type Spec struct {
 // Defaults of a session.
 const (
 	DefaultQuiet    = time.Second
-	DefaultPatience = 30 * time.Second
+	DefaultPatience = transport.DefaultStallTimeout
+	MaxPatience     = transport.MaxStallTimeout
 	maxDeadlines    = 32
 	maxBuffer       = 1 << 30
 )
@@ -172,15 +173,19 @@ func (s Spec) Validate(transports []transport.Transport) error {
 	if len(s.Deadlines) > maxDeadlines {
 		fault("%d deadlines are too many: at most %d", len(s.Deadlines), maxDeadlines)
 	}
-	if i := slices.IndexFunc(s.Deadlines, func(d time.Duration) bool { return d <= 0 }); i >= 0 {
-		fault("deadline %v: must be above 0", s.Deadlines[i])
+	if i := slices.IndexFunc(s.Deadlines, func(d time.Duration) bool { return d <= 0 || d > workload.MaxSpan }); i >= 0 {
+		fault("deadline %v: must be above 0, at most 100 days", s.Deadlines[i])
 	}
 	for _, x := range []struct {
-		name string
-		d    time.Duration
-	}{{"interval", s.Interval}, {"quiet", s.Quiet}, {"patience", s.Patience}} {
-		if x.d < time.Millisecond || x.d > time.Hour {
-			fault("%s %v is out of range: 1ms to 1h", x.name, x.d)
+		name    string
+		d, most time.Duration
+		says    string
+	}{
+		{"interval", s.Interval, time.Hour, "1h"},
+		{"quiet", s.Quiet, MaxPatience, "10 days"}, {"stall timeout", s.Patience, MaxPatience, "10 days"},
+	} {
+		if x.d < time.Millisecond || x.d > x.most {
+			fault("%s %v is out of range: 1ms to %s", x.name, x.d, x.says)
 		}
 	}
 	for _, x := range []struct {
@@ -274,5 +279,6 @@ func (s Spec) config(session uint64) transport.Config {
 		SendBuffer: s.SendBuffer, ReceiveBuffer: s.ReceiveBuffer,
 		Bulk: s.Plan.Saturate && s.Pattern != RequestResponse, Turns: s.Plan.Saturate && s.Pattern == RequestResponse,
 		MaxMessage: max(s.Plan.Size, message.HeaderSize), Session: session, Resumable: s.Resume,
+		StallTimeout: s.Patience,
 	}
 }

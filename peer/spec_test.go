@@ -30,16 +30,16 @@ func TestValidate(t *testing.T) {
 		"direction":      {func(s *Spec) { s.Direction = "left" }, `direction "left" is unknown; known: up, down, both`},
 		"pattern":        {func(s *Spec) { s.Pattern = "chess" }, `pattern "chess" is unknown; known: stream, request-response`},
 		"both":           {func(s *Spec) { s.Pattern, s.Direction = RequestResponse, Both }, `request-response goes up: the client asks, the server answers; direction "both" does not go with it`},
-		"deadlines":      {func(s *Spec) { s.Deadlines = make([]time.Duration, 33); s.Deadlines[0] = 1 }, "33 deadlines are too many: at most 32\ndeadline 0s: must be above 0"},
-		"deadline":       {func(s *Spec) { s.Deadlines = []time.Duration{1, -time.Second} }, "deadline -1s: must be above 0"},
+		"deadlines":      {func(s *Spec) { s.Deadlines = make([]time.Duration, 33); s.Deadlines[0] = 1 }, "33 deadlines are too many: at most 32\ndeadline 0s: must be above 0, at most 100 days"},
+		"deadline":       {func(s *Spec) { s.Deadlines = []time.Duration{1, -time.Second} }, "deadline -1s: must be above 0, at most 100 days"},
 		"interval":       {func(s *Spec) { s.Interval = time.Microsecond }, "interval 1µs is out of range: 1ms to 1h"},
-		"quiet":          {func(s *Spec) { s.Quiet = -1 }, "quiet -1ns is out of range: 1ms to 1h"},
-		"patience":       {func(s *Spec) { s.Patience = 2 * time.Hour }, "patience 2h0m0s is out of range: 1ms to 1h"},
+		"quiet":          {func(s *Spec) { s.Quiet = -1 }, "quiet -1ns is out of range: 1ms to 10 days"},
+		"patience":       {func(s *Spec) { s.Patience = 241 * time.Hour }, "stall timeout 241h0m0s is out of range: 1ms to 10 days"},
 		"send buffer":    {func(s *Spec) { s.SendBuffer = -1 }, "send buffer -1 is out of range: 0 (the default) to 1073741824 bytes"},
 		"receive buffer": {func(s *Spec) { s.ReceiveBuffer = 1 << 31 }, "receive buffer 2147483648 is out of range: 0 (the default) to 1073741824 bytes"},
-		"all at once":    {func(s *Spec) { s.Proto, s.Plan.Size, s.Quiet = "x", 1, 1 }, "protocol \"x\" is unknown; known: tcp, udp\nsize 1: must be at least 40 (the header)\nquiet 1ns is out of range: 1ms to 1h"},
+		"all at once":    {func(s *Spec) { s.Proto, s.Plan.Size, s.Quiet = "x", 1, 1 }, "protocol \"x\" is unknown; known: tcp, udp\nsize 1: must be at least 40 (the header)\nquiet 1ns is out of range: 1ms to 10 days"},
 		"edges": {func(s *Spec) {
-			s.Quiet, s.Patience, s.SendBuffer, s.Plan.Size = time.Hour, time.Millisecond, 1<<30, 65_507
+			s.Quiet, s.Patience, s.SendBuffer, s.Plan.Size = 240*time.Hour, time.Millisecond, 1<<30, 65_507
 		}, ""},
 		"a large message": {func(s *Spec) { s.Proto, s.Plan.Size = "tcp", 16<<20 }, ""},
 	} {

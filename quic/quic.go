@@ -93,18 +93,15 @@ const (
 	windowMax     = 32 << 20
 )
 
-// idleMax is how long a connection may be idle. A peer that died is known of by
-// other ways; messages may be far apart.
-const idleMax = time.Hour
+// idleMin is how long a connection may be idle at the least. A peer that died is known
+// of by other ways; messages may be far apart.
+const idleMin = time.Hour
 
-// handshakePatience is how long a listener lets a handshake take, and the
-// longest that Dial waits.
-const handshakePatience = 30 * time.Second
-
-// settings are what quic-go is told.
-func (t Transport) settings() *quicgo.Config {
+// settings are what quic-go is told, of a session with that StallTimeout: a listener lets
+// a handshake take so long, and Dial waits no longer.
+func (t Transport) settings(stall time.Duration) *quicgo.Config {
 	c := t.config
-	c.HandshakeIdleTimeout, c.MaxIdleTimeout = handshakePatience, idleMax
+	c.HandshakeIdleTimeout, c.MaxIdleTimeout = stall, max(idleMin, 2*stall)
 	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = windowInitial, windowMax
 	c.InitialConnectionReceiveWindow, c.MaxConnectionReceiveWindow = windowInitial*3/2, windowMax*3/2
 	c.MaxIncomingStreams = -1
@@ -141,7 +138,7 @@ func (t Transport) Listen(ctx context.Context, addr netip.AddrPort, c transport.
 	}
 	l := &Listener{way: t, host: h, certificate: certificate, largest: largest, expected: c.Accepts(), door: secure.NewDoor[*quicgo.Conn](c.Accepts())}
 	l.early.largest = largest
-	config := t.settings()
+	config := t.settings(c.Stall())
 	config.GetConfigForClient = guests(config, c.From)
 	var tracers []tracer
 	if t.config.EnableDatagrams {
@@ -189,7 +186,7 @@ func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Co
 	if err != nil {
 		return nil, err
 	}
-	config := t.settings()
+	config := t.settings(c.Stall())
 	var counts *counters
 	var tracers []tracer
 	if config.EnableDatagrams {

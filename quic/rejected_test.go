@@ -26,7 +26,7 @@ func TestRejected(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l, err := h.listen(identity, tr.(Transport).settings(), true)
+			l, err := h.listen(identity, tr.(Transport).settings(transport.DefaultStallTimeout), true)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,16 +2,20 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"math/big"
 	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
 
+	"netcmp/netem"
 	"netcmp/result"
+	"netcmp/workload"
 )
 
 func TestRoundTrip(t *testing.T) {
@@ -74,7 +78,7 @@ func TestReadMany(t *testing.T) {
 	var b bytes.Buffer
 	for i := range 3 {
 		d := udpLossy()
-		d.Seed = math.MaxUint64 - uint64(i)
+		d.Seed = math.MaxUint64 - result.Uint64(i)
 		if i == 1 { // a pretty one among the lines does no harm
 			if err := JSON(&b, d); err != nil {
 				t.Fatal(err)
@@ -94,7 +98,7 @@ func TestReadMany(t *testing.T) {
 		t.Fatalf("%d documents, %v", len(back), err)
 	}
 	for i, d := range back {
-		if d.Seed != math.MaxUint64-uint64(i) {
+		if d.Seed != math.MaxUint64-result.Uint64(i) {
 			t.Errorf("document %d has seed %d", i, d.Seed)
 		}
 	}
@@ -119,7 +123,8 @@ func TestReadErrors(t *testing.T) {
 		{"cut short", good + "\n" + `{"schema":"netcmp.result/v1",` + "\n" + `"seed": 1`, 1, "line 3: the document that begins here is cut short"},
 		{"a list", "[" + good + "]", 0, `line 1: not a result document: [{"schema":"netcmp.r`},
 		{"a number", good + "7", 1, "line 2: not a result document: 7"},
-		{"wrong type", good + "{\"schema\":\"netcmp.result/v1\",\n\n\"seed\": \"x\"}\n", 1, "line 4: json: cannot unmarshal string"},
+		{"wrong type", good + "{\"schema\":\"netcmp.result/v1\",\n\n\"proto\": 7}\n", 1, "line 4: json: cannot unmarshal number"},
+		{"a seed that is no number", good + `{"schema":"netcmp.result/v1","seed":"x"}`, 1, `line 2: "x" is not an integer of 64 bits`},
 	} {
 		got, err := Read(strings.NewReader(c.in))
 		if len(got.Documents) != c.before {
@@ -189,4 +194,50 @@ func FuzzRead(fz *testing.F) {
 			}
 		}
 	})
+}
+
+// No integer in a document is larger than what jq and JavaScript, which hold a number in
+// a float64, read exactly.
+func TestIntegersAreExactForAnyReader(t *testing.T) {
+	const least, most = result.Int64(math.MinInt64), result.Uint64(math.MaxUint64)
+	d := udpLossy()
+	d.Seed, d.Instrument.Clock.OffsetNS, d.Instrument.Clock.UncertaintyNS = most, new(least), new(least)
+	d.Plan.Count, d.Plan.DurationNS = workload.MaxCount, int64(workload.MaxSpan)
+	d.Deadline = []result.Deadline{{WithinNS: int64(workload.MaxSpan)}}
+	d.Plan.Timeline = []result.PlanChange{{AtNS: int64(netem.MaxInstant)}}
+	d.Trial = &result.Trial{Comparison: &result.ComparisonPlan{Seed: most}}
+	x := &result.Comparison{Schema: result.ComparisonSchema, Plan: *d.Trial.Comparison, Trials: []*result.Document{d}}
+	for name, write := range map[string]func(io.Writer) error{
+		"result":     func(w io.Writer) error { return JSON(w, d) },
+		"comparison": func(w io.Writer) error { return ComparisonJSON(w, x) },
+		"rate": func(w io.Writer) error {
+			return RateJSON(w, &result.RateSearch{Schema: result.RateSchema, Seed: most, Plan: d.Plan})
+		},
+		"line": func(w io.Writer) error {
+			b, err := Line(d)
+			_, _ = w.Write(b)
+			return err
+		},
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), `"18446744073709551615"`) {
+			t.Errorf("%s: the seed is not there", name)
+		}
+		dec := json.NewDecoder(&b)
+		dec.UseNumber()
+		for {
+			token, err := dec.Token()
+			if err != nil {
+				break
+			}
+			if n, ok := token.(json.Number); ok {
+				if v, ok := new(big.Int).SetString(n.String(), 10); ok && v.CmpAbs(big.NewInt(1<<53)) > 0 {
+					t.Errorf("%s: the number %s is above 2^53", name, n)
+				}
+			}
+		}
+	}
 }

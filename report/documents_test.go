@@ -43,7 +43,7 @@ func base(proto string) *result.Document {
 			},
 			Stall:      &result.Stall{LongestSilenceNS: n(2_300_000)},
 			Speed:      result.Speed{DurationNS: n(4_018_000_000), GoodputBPS: f(1_991_000), MessagesPS: f(497.8)},
-			Instrument: result.Instrument{PacingErrorNS: &result.Quantiles{P50: 4000, P99: 35_000, Max: 210_000}, Clock: result.Clock{Source: "shared", OffsetNS: n(0), UncertaintyNS: n(0)}},
+			Instrument: result.Instrument{PacingErrorNS: &result.Quantiles{P50: 4000, P99: 35_000, Max: 210_000}, Clock: result.Clock{Source: "shared", OffsetNS: new(result.Int64(0)), UncertaintyNS: new(result.Int64(0))}},
 		},
 		Wire: &result.Wire{UpPackets: n(2000), UpBytes: n(1_084_000), DownPackets: n(0), DownBytes: n(0), OverheadRatio: f(1.084)},
 		Cost: result.Cost{SenderCPUNS: n(18 * ms), ReceiverCPUNS: n(14 * ms), SenderCPUPerMessageNS: n(9000), ReceiverCPUPerMessageNS: n(7000)},

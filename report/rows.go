@@ -9,7 +9,7 @@ import (
 
 const notMeasured = "not measured"
 
-func uintText(n uint64) string { return strconv.FormatUint(n, 10) }
+func uintText(n result.Uint64) string { return strconv.FormatUint(uint64(n), 10) }
 
 // shortest writes a number that somebody chose.
 func shortest(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
@@ -232,7 +232,7 @@ func delayRow(d *result.Document, m *result.Measured) row {
 	if m.Delay.JitterNS != nil {
 		parts = append(parts, "jitter"+nbsp+Duration(*m.Delay.JitterNS)+" (RFC"+nbsp+"3550)")
 	}
-	if u := m.Instrument.Clock.UncertaintyNS; positive(u) && !requestResponse(d) {
+	if u := (*int64)(m.Instrument.Clock.UncertaintyNS); positive(u) && !requestResponse(d) {
 		parts = append(parts, "clocks ±"+nbsp+Duration(*u))
 	}
 	r.c = strings.Join(parts, " · ")

@@ -28,7 +28,7 @@ type Comparison struct {
 type ComparisonPlan struct {
 	Arms    []string `json:"arms"`   // in the order they were asked for
 	Repeat  int      `json:"repeat"` // blocks: in each of them every arm has one trial, all with one seed
-	Seed    uint64   `json:"seed"`
+	Seed    Uint64   `json:"seed"`
 	Command string   `json:"command"`
 }
 

@@ -9,7 +9,7 @@ type RateSearch struct {
 	Schema      string      `json:"schema"`
 	Tool        Tool        `json:"tool"`
 	Started     string      `json:"started"` // RFC 3339, UTC
-	Seed        uint64      `json:"seed"`
+	Seed        Uint64      `json:"seed"`
 	Proto       string      `json:"proto"`
 	Engine      string      `json:"engine"`
 	Interrupted bool        `json:"interrupted"`

@@ -15,7 +15,7 @@ type Document struct {
 	Schema      string      `json:"schema"`
 	Tool        Tool        `json:"tool"`
 	Started     string      `json:"started"` // RFC 3339, UTC
-	Seed        uint64      `json:"seed"`
+	Seed        Uint64      `json:"seed"`
 	Proto       string      `json:"proto"`
 	Engine      string      `json:"engine"`
 	Interrupted bool        `json:"interrupted"` // ended before its plan was carried out
@@ -409,8 +409,8 @@ type Clock struct {
 	// that was not found out. Samples is how often the clocks were compared.
 	DriftRatio    *float64 `json:"drift_ratio"`
 	Samples       int      `json:"samples"`
-	OffsetNS      *int64   `json:"offset_ns"`
-	UncertaintyNS *int64   `json:"uncertainty_ns"`
+	OffsetNS      *Int64   `json:"offset_ns"`
+	UncertaintyNS *Int64   `json:"uncertainty_ns"`
 }
 
 // Interval is one stretch of the run. Delivered, goodput and delay are of the

@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -123,6 +125,28 @@ func noDelay(tcp *net.TCPConn, c transport.Config) error {
 // the run goes on for that long after its end.
 const unsentMost = 256 << 10
 
+// The kernel's own patience: it gives up an unanswered SYN after 67 s
+// (tcp_syn_retries and tcp_syn_linear_timeouts), a SYN-ACK after 63 s, and a connection
+// after 924 s at the least (tcp_retries2). A session that waits for longer than
+// kernelPatience raises all three.
+const (
+	kernelPatience = time.Minute
+	synRetriesMax  = 127 // MAX_TCP_SYNCNT
+)
+
+// setPatience has the kernel give up no connection before the session does. Both options
+// are inherited by the connections of a listener.
+func setPatience(fd int, stall time.Duration) error {
+	if stall <= kernelPatience {
+		return nil
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_SYNCNT, synRetriesMax); err != nil {
+		return os.NewSyscallError("setsockopt TCP_SYNCNT", err)
+	}
+	return os.NewSyscallError("setsockopt TCP_USER_TIMEOUT",
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(max(2*stall, time.Hour).Milliseconds())))
+}
+
 // control sets a socket up before it connects or listens.
 func control(c transport.Config) func(network, address string, raw syscall.RawConn) error {
 	return func(_, _ string, raw syscall.RawConn) error {
@@ -130,6 +154,9 @@ func control(c transport.Config) func(network, address string, raw syscall.RawCo
 		if e := raw.Control(func(fd uintptr) {
 			if err = setCongestion(int(fd), c.Congestion); err == nil {
 				err = socket.SetBuffers(int(fd), c.SendBuffer, c.ReceiveBuffer)
+			}
+			if err == nil {
+				err = setPatience(int(fd), c.Stall())
 			}
 			if err == nil && c.Bulk {
 				err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentMost)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"time"
 
 	"netcmp/clock"
 	"netcmp/transport"
@@ -69,9 +68,6 @@ func (t TLS) Dial(ctx context.Context, addr netip.AddrPort, c transport.Config) 
 	conn.resumed = new(encrypted.ConnectionState().DidResume)
 	return conn, nil
 }
-
-// handshakePatience is how long a listener lets a handshake take.
-const handshakePatience = 30 * time.Second
 
 // handshakesMax is how many it has under way at once: strangers' are among
 // them.
@@ -141,7 +137,7 @@ func (l *tlsListener) run() {
 // shake does the handshake, and offers what comes of it until the listener
 // closes.
 func (l *tlsListener) shake(plain *net.TCPConn) {
-	ctx, cancel := context.WithTimeout(context.Background(), handshakePatience)
+	ctx, cancel := context.WithTimeout(context.Background(), l.config.Stall())
 	defer cancel()
 	go func() {
 		select {

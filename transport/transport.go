@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/netip"
+	"time"
 
 	"netcmp/result"
 )
@@ -57,11 +58,30 @@ type Config struct {
 	Resumable bool
 	Sessions  tls.ClientSessionCache
 	Traces    Traces
+	// StallTimeout is how long the session waits for a connection that makes no
+	// progress; 0 is DefaultStallTimeout. A transport lets a handshake take that long,
+	// and gives up no connection before.
+	StallTimeout time.Duration
 	// From is the one address that a listener shakes hands with, if it does so by
 	// datagrams: whoever sends one under a false address could have more sent there than
 	// he has sent himself. The zero value is any. Which connection is taken, Accept says.
 	From    netip.Addr
 	Session uint64 // the session that messages carry; a datagram of another one is not ours. 0: any is
+}
+
+// DefaultStallTimeout is Config.StallTimeout where the session gives none, and
+// MaxStallTimeout the longest.
+const (
+	DefaultStallTimeout = 30 * time.Second
+	MaxStallTimeout     = 10 * 24 * time.Hour
+)
+
+// Stall returns StallTimeout, or its default.
+func (c Config) Stall() time.Duration {
+	if c.StallTimeout == 0 {
+		return DefaultStallTimeout
+	}
+	return c.StallTimeout
 }
 
 // Accepts is how many connections a listener takes before it refuses all others.

@@ -18,10 +18,12 @@ import (
 
 // Limits of a plan.
 const (
-	MaxCount = 1 << 32                    // messages
-	MaxSize  = 16 << 20                   // bytes
-	MaxRate  = 10e6                       // messages a second
-	MaxSpan  = 100 * 365 * 24 * time.Hour // from the first message to the last
+	MaxCount = 1 << 32  // messages
+	MaxSize  = 16 << 20 // bytes
+	MaxRate  = 10e6     // messages a second
+	// MaxSpan bounds the time from the first message to the last. In nanoseconds it
+	// stays below 2^53, up to which every reader of JSON takes an integer exactly.
+	MaxSpan = 100 * 24 * time.Hour
 )
 
 // Defaults of a plan.
@@ -93,7 +95,7 @@ func (p Plan) Validate() error {
 	}
 
 	if p.Duration < 0 || p.Duration > MaxSpan {
-		fault("duration %v: must be above 0, at most 100 years", p.Duration)
+		fault("duration %v: must be above 0, at most 100 days", p.Duration)
 	}
 	bounded := p.Count == 0 && p.Duration > 0
 	if !bounded && (p.Count < 1 || p.Count > MaxCount) {
@@ -120,7 +122,7 @@ func (p Plan) Validate() error {
 		fault("burst %d: must be 1 to %d messages", p.Burst, int64(MaxCount))
 	}
 	if len(faults) == 0 && !p.Saturate && p.Duration == 0 && float64(p.Count-1)/p.Rate > MaxSpan.Seconds() {
-		fault("rate %v: %d messages would take more than 100 years; at least %.3g messages/s", p.Rate, p.Count, float64(p.Count-1)/MaxSpan.Seconds())
+		fault("rate %v: %d messages would take more than 100 days; at least %.3g messages/s", p.Rate, p.Count, float64(p.Count-1)/MaxSpan.Seconds())
 	}
 	return errors.Join(faults...)
 }

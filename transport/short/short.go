@@ -85,6 +85,8 @@ func (t Transport) Dial(ctx context.Context, addr netip.AddrPort, c transport.Co
 		most = atOnceBulk
 	}
 	return newClient(local, t.answered, most, func(ctx context.Context) (transport.Conn, error) {
+		ctx, enough := context.WithTimeout(ctx, c.Stall())
+		defer enough()
 		return t.Transport.Dial(ctx, addr, c)
 	}), nil
 }
