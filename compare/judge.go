@@ -107,9 +107,10 @@ func (s *sample) pairs(m metric, a, b string) (xs, ys []float64) {
 	return xs, ys
 }
 
-// median of values, and the interval that holds the true one with the confidence
-// at least: order statistics, which assume nothing of the distribution. Below
-// six there is none.
+// median returns the median of values, and the interval that holds the true one with
+// the confidence at least: the order statistics k and n + 1 − k (see orderStatistic),
+// which assume nothing of the distribution. They are symmetric, so that the interval of
+// the negated values is the negated interval. Below six values there is none.
 func median(values []float64) (m, low, high float64) {
 	sorted := slices.Sorted(slices.Values(values))
 	n := len(sorted)
@@ -117,11 +118,28 @@ func median(values []float64) (m, low, high float64) {
 	if n%2 == 0 && sorted[n/2-1] != m { // two infinities have no mean
 		m = (sorted[n/2-1] + m) / 2
 	}
-	ci := stats.QuantileCI(n, 0.5, confidence)
-	if ci.LoOrder < 1 || ci.HiOrder > n {
+	k := orderStatistic(n)
+	if k < 1 {
 		return m, math.Inf(-1), math.Inf(1)
 	}
-	return m, sorted[ci.LoOrder-1], sorted[ci.HiOrder-1]
+	return m, sorted[k-1], sorted[n-k]
+}
+
+// orderStatistic returns the greatest k for which the k-th least and the k-th greatest
+// of n values hold the median between them with the confidence; 0 if there is none. The
+// number of values below the median is binomial with p = 1/2, so the chance that it lies
+// outside is 2·P(X < k) (David and Nagaraja, Order Statistics, §7.1).
+func orderStatistic(n int) int {
+	term := math.Pow(0.5, float64(n)) // P(X = 0)
+	below := 0.0
+	for k := 0; k < n/2; k++ {
+		below += term // P(X ≤ k)
+		if 2*below > 1-confidence {
+			return k
+		}
+		term *= float64(n-k) / float64(k+1)
+	}
+	return n / 2
 }
 
 // finite is nil for what is not.
@@ -147,7 +165,9 @@ func (s *sample) figure(m metric, arm string) (result.Figure, bool) {
 // differences compares two arms by every metric. One is better when the interval
 // of the paired differences leaves out 0 and the Mann-Whitney test says so, too,
 // after Holm's correction for the number of metrics: for two arms that do not
-// differ the chance to be told apart by anything is one in twenty at the most.
+// differ the chance to be told apart by anything is one in twenty at the most. A
+// difference that is no greater than what the instrument itself may have added to
+// either arm (metric.error) is none.
 func (s *sample) differences(a, b string) []result.Difference {
 	var all []result.Difference
 	better := map[string]int{} // the sign of a difference that favours a
@@ -167,11 +187,10 @@ func (s *sample) differences(a, b string) []result.Difference {
 			Metric: m.name, A: a, B: b, N: len(xs), Verdict: result.CannotTell,
 			Difference: finite(mid), CILow: finite(low), CIHigh: finite(high),
 		}
-		if t, err := stats.MannWhitneyUTest(xs, ys, stats.LocationDiffers); err == nil {
-			d.P = &t.P
-		}
+		d.P = mannWhitney(xs, ys)
 		switch {
 		case len(xs) < fewest || m.better == 0:
+		case math.Abs(mid) <= s.error(m, a, b):
 		case low > 0:
 			better[m.name] = m.better
 		case high < 0:
@@ -200,6 +219,39 @@ func (s *sample) differences(a, b string) []result.Difference {
 		}
 	}
 	return all
+}
+
+// mannWhitney returns p, the same whichever sample comes first; nil where the test says
+// nothing.
+func mannWhitney(xs, ys []float64) *float64 {
+	one, err := stats.MannWhitneyUTest(xs, ys, stats.LocationDiffers)
+	if err != nil {
+		return nil
+	}
+	other, err := stats.MannWhitneyUTest(ys, xs, stats.LocationDiffers)
+	if err != nil {
+		return nil
+	}
+	return new((one.P + other.P) / 2) // they differ by rounding
+}
+
+// error returns what the instrument may have added to a metric of either arm: the
+// greater of the medians over their trials.
+func (s *sample) error(m metric, a, b string) (most float64) {
+	if m.error == nil {
+		return 0
+	}
+	for _, arm := range []string{a, b} {
+		var all []float64
+		for _, d := range s.trials[arm] {
+			all = append(all, m.error(d))
+		}
+		if len(all) > 0 {
+			mid, _, _ := median(all)
+			most = max(most, mid)
+		}
+	}
+	return most
 }
 
 // warnings of the trials: each once, with how many have it.

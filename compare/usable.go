@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"netcmp/report"
 	"netcmp/result"
 )
 
@@ -28,10 +29,10 @@ func deadlines() []int64 {
 	return all
 }
 
-// usable is the share of the messages sent that were there within a deadline,
+// usable is the share of the due messages that were there within a deadline,
 // right to the width of the distribution's bins.
 func usable(d *result.Document, within int64) (float64, bool) {
-	if d.Delay == nil || d.Delivery.Sent == 0 || d.Delivery.Delivered == nil || *d.Delivery.Delivered > 0 && len(d.Delay.Distribution) == 0 {
+	if d.Delay == nil || d.Delivery.Planned() == 0 || d.Delivery.Delivered == nil || *d.Delivery.Delivered > 0 && len(d.Delay.Distribution) == 0 {
 		return 0, false
 	}
 	var n int64
@@ -41,7 +42,7 @@ func usable(d *result.Document, within int64) (float64, bool) {
 		}
 		n += bin[1]
 	}
-	return float64(n) / float64(d.Delivery.Sent), true
+	return float64(n) / float64(d.Delivery.Planned()), true
 }
 
 func (s *sample) curves() []result.Curve {
@@ -91,4 +92,47 @@ func crossing(a, b *result.Document) (within float64, ok bool) {
 		return math.Inf(1), true
 	}
 	return float64(all[last+1]), true
+}
+
+// ahead reports whether some deadline between from and to, ns, shows that a has more
+// messages in time than b: the interval of the paired differences leaves out 0, and the
+// medians differ in the digits that are printed.
+func (s *sample) ahead(a, b string, from, to float64) bool {
+	for _, within := range deadlines() {
+		if float64(within) < from || float64(within) > to {
+			continue
+		}
+		m := metric{of: func(d *result.Document) (float64, bool) { return usable(d, within) }}
+		xs, ys := s.pairs(m, a, b)
+		if len(xs) < fewest {
+			continue
+		}
+		delta := make([]float64, len(xs))
+		for i := range xs {
+			delta[i] = xs[i] - ys[i]
+		}
+		one, _, _ := median(xs)
+		other, _, _ := median(ys)
+		if _, low, _ := median(delta); low > 0 && report.Percent(one) != report.Percent(other) {
+			return true
+		}
+	}
+	return false
+}
+
+// least returns the shortest delay of any message of the two arms, ns; 0 if it is not
+// known.
+func (s *sample) least(a, b string) float64 {
+	least := math.Inf(1)
+	for _, arm := range []string{a, b} {
+		for _, d := range s.trials[arm] {
+			if d.Delay != nil && d.Delay.MinNS != nil {
+				least = min(least, float64(*d.Delay.MinNS))
+			}
+		}
+	}
+	if math.IsInf(least, 1) {
+		return 0
+	}
+	return least
 }

@@ -28,8 +28,8 @@ func (s *sample) verdict(x *result.Comparison) []string {
 			said = append(said, text)
 		}
 	}
-	said = append(said, s.crossings()...)
 	if len(s.blocks) >= fewest {
+		said = append(said, s.crossings()...)
 		said = append(said, s.standings(x)...)
 	}
 	return said
@@ -53,11 +53,10 @@ func (s *sample) unexplained() (arm string, n int64) {
 	return "", 0
 }
 
-// reliable says whether an arm sends again what was lost: it then has no account
-// of datagrams.
+// reliable reports whether an arm's transport retransmits what was lost.
 func (s *sample) reliable(arm string) bool {
 	for _, d := range s.trials[arm] {
-		return d.Account == nil
+		return report.Reliable(d)
 	}
 	return false
 }
@@ -82,7 +81,7 @@ func (s *sample) describe(x *result.Comparison, arm string) string {
 		parts = append(parts, "99 % within "+report.FigureText(f.Metric, *f.Median))
 	}
 	if f := get("held_ratio"); f != nil && f.Median != nil && *f.Median > 0 {
-		parts = append(parts, report.Percent(*f.Median)+" had to wait behind another")
+		parts = append(parts, report.Percent(*f.Median)+" head-of-line blocked")
 	}
 	if f := get("reordered_ratio"); f != nil && f.Median != nil && *f.Median > 0 {
 		parts = append(parts, report.Percent(*f.Median)+" came out of order")
@@ -117,6 +116,10 @@ func encrypted(arm string) bool {
 	return strings.HasPrefix(arm, "quic") || strings.HasPrefix(arm, "tls")
 }
 
+// crossing says which of two arms to choose for which deadline. It says so only of
+// what the trials show: that an arm is ahead at some deadline (sample.ahead), and of the
+// deadline at which they change places, that its interval has two ends, holds the
+// median, and lies above the least delay of the path, below which neither has anything.
 func (s *sample) crossing(letters, call string) string {
 	var at []float64
 	for _, block := range s.blocks {
@@ -128,30 +131,29 @@ func (s *sample) crossing(letters, call string) string {
 			at = append(at, v)
 		}
 	}
-	if len(at) == 0 {
+	if len(at) < fewest {
 		return ""
 	}
 	span := report.Duration(deadlineMin) + " to " + report.Duration(deadlineMax)
 	mid, low, high := median(at)
+	const always = deadlineMax
 	switch {
-	case mid == 0 && slices.Max(at) == 0:
-		return fmt.Sprintf("Whatever the deadline, from %s: %s has at least as many messages in time as %s.", span, call, letters)
+	case slices.Max(at) == 0:
+		if s.ahead(call, letters, 0, always) {
+			return fmt.Sprintf("Any deadline from %s: %s is at least as good as %s.", span, call, letters)
+		}
+		return ""
 	case slices.Min(at) == math.Inf(1):
-		return fmt.Sprintf("Whatever the deadline, from %s: %s has more messages in time than %s.", span, letters, call)
-	case mid == 0 || math.IsInf(mid, 1):
-		return fmt.Sprintf("Up to which deadline %s has more messages in time than %s: cannot tell.", letters, call)
+		if s.ahead(letters, call, 0, always) {
+			return fmt.Sprintf("Any deadline from %s: choose %s before %s.", span, letters, call)
+		}
+		return ""
+	case low <= 0 || math.IsInf(high, 1) || low <= s.least(letters, call) || mid < low || mid > high,
+		!s.ahead(letters, call, 0, mid), !s.ahead(call, letters, mid, always):
+		return fmt.Sprintf("Which deadline makes %s the better choice than %s: cannot tell.", call, letters)
 	}
-	var interval string
-	switch {
-	case len(at) < fewest:
-		interval = fmt.Sprintf(" (%d blocks, too few for an interval)", len(at))
-	case low == 0 || math.IsInf(high, 1):
-		interval = fmt.Sprintf(" (95 %% interval: no narrower than %s)", span)
-	default:
-		interval = fmt.Sprintf(" (95 %% interval %s to %s)", report.Duration(int64(low)), report.Duration(int64(high)))
-	}
-	return fmt.Sprintf("Where a message is worthless after less than %s%s, %s has more of them in time; from there on %s does.",
-		report.Duration(int64(mid)), interval, letters, call)
+	interval := report.Duration(int64(low)) + "–" + report.Duration(int64(high))
+	return fmt.Sprintf("Deadline below %s (95 %%: %s): choose %s. Above: choose %s.", report.Duration(int64(mid)), interval, letters, call)
 }
 
 // standings say by every metric who is best, and of whom that can be told.
@@ -161,20 +163,17 @@ func (s *sample) standings(x *result.Comparison) []string {
 		if m.better == 0 {
 			continue
 		}
-		best, figures := s.best(x, m)
-		if best == "" || len(figures) < 2 {
+		first, figures := s.best(x, m)
+		if len(first) == 0 || len(figures) < 2 {
 			continue
 		}
 		name := report.FigureName(m.name)
-		first := []string{best} // and those that have the very same
 		var beaten, unclear []string
 		for _, arm := range s.arms {
 			switch {
-			case arm == best || figures[arm] == "":
-			case s.beats(x, m, best, arm):
+			case slices.Contains(first, arm) || figures[arm] == "":
+			case !slices.ContainsFunc(first, func(a string) bool { return !s.beats(x, m, a, arm) }):
 				beaten = append(beaten, arm+" ("+figures[arm]+")")
-			case figures[arm] == figures[best]:
-				first = append(first, arm)
 			default:
 				unclear = append(unclear, arm)
 			}
@@ -187,7 +186,7 @@ func (s *sample) standings(x *result.Comparison) []string {
 		if len(first) > 1 {
 			verb = " are best with "
 		}
-		text := capital(name) + ": " + listed(first) + verb + figures[best] + ", before " + listed(beaten)
+		text := capital(name) + ": " + listed(first) + verb + figures[first[0]] + ", before " + listed(beaten)
 		if len(unclear) > 0 {
 			text += "; " + first[0] + " or " + strings.Join(unclear, " or ") + ": cannot tell"
 		}
@@ -213,7 +212,7 @@ func (s *sample) headOfLine(x *result.Comparison) string {
 	}
 	d := x.Differences[i]
 	if d.Verdict == result.CannotTell || d.P == nil {
-		return "Whether " + many + " held back less than " + one + ": cannot tell."
+		return "Whether " + many + " blocked less than " + one + ": cannot tell."
 	}
 	share := func(arm string) string {
 		m, _, _ := median(s.values(metricNamed(metric), arm))
@@ -223,7 +222,7 @@ func (s *sample) headOfLine(x *result.Comparison) string {
 	if (d.Verdict == "a") == (d.A == one) {
 		less, more = one, many
 	}
-	return fmt.Sprintf("%s held back less than %s: %s against %s of the messages (p = %.2g, %d paired repeats).",
+	return fmt.Sprintf("%s blocked less than %s: %s against %s of the messages (p = %.2g, %d paired repeats).",
 		less, more, share(less), share(more), *d.P, d.N)
 }
 
@@ -239,10 +238,11 @@ func listed(names []string) string {
 	return names[0]
 }
 
-// best is the arm whose median is best, and everybody's median in words.
-func (s *sample) best(x *result.Comparison, m metric) (best string, figures map[string]string) {
+// best returns the arms whose median is best, as far as the digits printed show, in
+// the order of the arms; and every arm's median in words.
+func (s *sample) best(x *result.Comparison, m metric) (first []string, figures map[string]string) {
 	figures = map[string]string{}
-	top := 0.0
+	top, text := math.Inf(-m.better), ""
 	for _, f := range x.Table {
 		if f.Metric != m.name {
 			continue
@@ -253,15 +253,20 @@ func (s *sample) best(x *result.Comparison, m metric) (best string, figures map[
 			v = *f.Median
 			figures[f.Arm] = report.FigureText(f.Metric, v)
 		case f.Infinite:
-			figures[f.Arm] = "∞, so many were lost"
+			figures[f.Arm] = "lost: so many never arrived"
 		default:
 			continue
 		}
-		if best == "" || float64(m.better)*(v-top) > 0 {
-			best, top = f.Arm, v
+		if text == "" || float64(m.better)*(v-top) > 0 {
+			top, text = v, figures[f.Arm]
 		}
 	}
-	return best, figures
+	for _, arm := range s.arms {
+		if text != "" && figures[arm] == text {
+			first = append(first, arm)
+		}
+	}
+	return first, figures
 }
 
 // beats says that a is better than b by a metric, and that this can be told.

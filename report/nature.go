@@ -37,8 +37,12 @@ func natureOf(d *result.Document) nature {
 	if n, ok := known[d.Proto]; ok {
 		return n
 	}
-	return nature{subject: "Messages", reliable: d.Account == nil}
+	a := d.Account
+	return nature{subject: "Messages", reliable: a == nil || a.ReceiverDropped == nil && a.Unexplained == nil}
 }
+
+// Reliable reports whether the transport of a run retransmits what the path loses.
+func Reliable(d *result.Document) bool { return natureOf(d).reliable }
 
 const (
 	up   = "up"
