@@ -16,6 +16,9 @@ func (s *sample) verdict(x *result.Comparison) []string {
 	if who, n := s.unexplained(); n != 0 {
 		return []string{fmt.Sprintf("No verdict: %s of %s are unexplained, so what the path did is in doubt.", report.Count(n)+" messages", who)}
 	}
+	if len(x.Plan.Arms) == 1 && len(x.Trials) == 1 { // a run that stands alone
+		return report.Sentences(x.Trials[0])
+	}
 	var said []string
 	if x.Disturbed > 0 {
 		said = append(said, fmt.Sprintf("This machine was too busy: %d of %d trials were disturbed and do not count. Close other programs and repeat.", x.Disturbed, len(x.Trials)))

@@ -95,15 +95,12 @@ func usableChart(x *result.Comparison) chartData {
 		s.curves = append(s.curves, k)
 		d.Columns = append(d.Columns, curveOf.Arm)
 	}
-	for _, within := range append([]int64{10e6, 20e6}, append(slices.Clone(rowsShown), 1e9, 2e9)...) {
+	for _, within := range deadlinesShown(x, defaultDeadlines) {
 		row := []string{ExactDuration(within)}
 		for _, curveOf := range x.Usable {
-			share := unknown
-			if i := slices.IndexFunc(curveOf.Points, func(p result.CurvePoint) bool { return p.WithinNS == within }); i >= 0 {
-				share = Percent(curveOf.Points[i].Ratio)
-				if within == 100e6 {
-					words = append(words, curveOf.Arm+" "+share+" within 100 ms")
-				}
+			share := inTimeText(x, curveOf.Arm, within)
+			if within == 100e6 && share != unknown {
+				words = append(words, curveOf.Arm+" "+share+" within 100 ms")
 			}
 			row = append(row, share)
 		}

@@ -79,15 +79,86 @@ func comparisonHead(x *result.Comparison) []row {
 			done[t.Trial.Block] = true
 		}
 	}
-	repeats := fmt.Sprintf("%d times each, in random order", x.Plan.Repeat)
-	if x.Interrupted {
-		repeats = fmt.Sprintf("interrupted: %d trials of %d", len(x.Trials), x.Plan.Repeat*len(x.Plan.Arms))
+	head := []row{pathRow(&d), messages}
+	switch {
+	case x.Interrupted:
+		head = append(head, row{label: "repeats", c: fmt.Sprintf("interrupted: %d trials of %d", len(x.Trials), x.Plan.Repeat*len(x.Plan.Arms))})
+	case x.Plan.Repeat > 1:
+		c := fmt.Sprintf("%d times each, in random order", x.Plan.Repeat)
+		if x.Repeated > 0 {
+			c += fmt.Sprintf("; %s made again that this machine had disturbed", counted(int64(x.Repeated), "trial"))
+		}
+		head = append(head, row{label: "repeats", c: c})
 	}
-	return []row{pathRow(&d), messages, {label: "repeats", c: repeats}}
+	if x.Disturbed > 0 && len(x.Trials) > 1 {
+		c := fmt.Sprintf("%d of %d trials are disturbed and count for nothing. Close other programs and repeat.", x.Disturbed, len(x.Trials))
+		head = append([]row{{label: "DISTURBED", c: c, loud: true}}, head...)
+	}
+	return head
 }
 
-// rowsShown are the deadlines whose shares the table has, ns.
-var rowsShown = []int64{50e6, 100e6, 200e6, 500e6}
+// usualDeadlines are those of the table, ns, where none were asked for.
+var usualDeadlines = []int64{50e6, 100e6, 200e6, 500e6}
+
+// deadlinesShown returns the deadlines whose shares are shown: those that were asked for,
+// or the usual ones that a message can meet at all.
+func deadlinesShown(x *result.Comparison, usual []int64) []int64 {
+	least := int64(math.MaxInt64)
+	asked := []int64{}
+	for _, d := range x.Trials {
+		if d.Delay != nil && d.Delay.MinNS != nil {
+			least = min(least, *d.Delay.MinNS)
+		}
+		if len(asked) == 0 {
+			for _, w := range d.Deadline {
+				asked = append(asked, w.WithinNS)
+			}
+		}
+	}
+	if len(asked) > 0 && !slices.Equal(asked, defaultDeadlines) {
+		return asked
+	}
+	return slices.DeleteFunc(slices.Clone(usual), func(w int64) bool { return least != math.MaxInt64 && w <= least })
+}
+
+// defaultDeadlines are those of a run for which none were asked.
+var defaultDeadlines = []int64{10e6, 20e6, 50e6, 100e6, 200e6, 500e6, 1e9, 2e9}
+
+// inTimeText writes inTime, or the share that the arm's curve has.
+func inTimeText(x *result.Comparison, arm string, within int64) string {
+	if v, ok := inTime(x, arm, within); ok {
+		return Percent(v)
+	}
+	for _, c := range x.Usable {
+		i := slices.IndexFunc(c.Points, func(p result.CurvePoint) bool { return p.WithinNS == within })
+		if c.Arm == arm && i >= 0 {
+			return Percent(c.Points[i].Ratio)
+		}
+	}
+	return unknown
+}
+
+// inTime returns the median share of an arm's due messages that arrived within a
+// deadline, over its undisturbed trials.
+func inTime(x *result.Comparison, arm string, within int64) (float64, bool) {
+	var all []float64
+	for _, d := range x.Trials {
+		if d.Trial == nil || d.Trial.Arm != arm || d.IsDisturbed() {
+			continue
+		}
+		for _, w := range d.Deadline {
+			if w.WithinNS == within && w.InTimeRatio != nil {
+				all = append(all, *w.InTimeRatio)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return 0, false
+	}
+	slices.Sort(all)
+	n := len(all)
+	return (all[(n-1)/2] + all[n/2]) / 2, true
+}
 
 // tabulate is the table: a column for each arm, a row for each metric.
 func tabulate(x *result.Comparison) table.Writer {
@@ -197,7 +268,7 @@ func anatomyRows(t table.Writer, x *result.Comparison) {
 	}
 }
 
-// heldNote says that who was held back is estimated of all arms, where the packets of
+// heldNote says that head-of-line blocking is estimated of all arms, where the packets of
 // some show it and the anatomy therefore says something else.
 func heldNote(x *result.Comparison) string {
 	shown, estimated := false, false
@@ -206,26 +277,21 @@ func heldNote(x *result.Comparison) string {
 		estimated = estimated || d.Stall != nil && d.Stall.Held != nil && !d.Stall.Exact
 	}
 	if shown && estimated {
-		return "held back is estimated from arrival times, of all alike: not everybody's packets show it"
+		return "head-of-line blocking is estimated from arrival times for all arms: not all of them have packets that show it"
 	}
 	return ""
 }
 
 func usableRows(t table.Writer, x *result.Comparison) {
-	for _, within := range rowsShown {
+	for _, within := range deadlinesShown(x, usualDeadlines) {
 		r := table.Row{"usable in " + ExactDuration(within)}
-		any := false
+		some := false
 		for _, arm := range x.Plan.Arms {
-			share := unknown
-			for _, c := range x.Usable {
-				i := slices.IndexFunc(c.Points, func(p result.CurvePoint) bool { return p.WithinNS == within })
-				if c.Arm == arm && i >= 0 {
-					share, any = Percent(c.Points[i].Ratio), true
-				}
-			}
+			share := inTimeText(x, arm, within)
+			some = some || share != unknown
 			r = append(r, share)
 		}
-		if any {
+		if some {
 			t.AppendRow(r)
 		}
 	}

@@ -6,11 +6,13 @@ var figureNames = map[string]string{
 	"reordered_ratio":    "reordered",
 	"delay_p50_ns":       "delay p50",
 	"delay_p99_ns":       "delay p99",
-	"held_ratio":         "held back",
+	"held_ratio":         "head-of-line blocked",
 	"first_message_ns":   "first message after",
 	"goodput_bps":        "goodput",
 	"overhead_ratio":     "on the wire",
-	"cpu_per_message_ns": "CPU a message",
+	"send_calls_ns":      "CPU in the send call",
+	"receive_calls_ns":   "CPU in the receive call",
+	"cpu_per_message_ns": "CPU of both processes",
 }
 
 // FigureName is what a reader calls a metric of a comparison.

@@ -47,6 +47,7 @@ type pageData struct {
 	Charts, Bars   []chartData
 	Arms           []string
 	Table          []tableRow
+	Alone          bool // a run, and no comparison
 }
 
 type definition struct{ Name, Text string }
@@ -97,7 +98,16 @@ func HTML(w io.Writer, x *result.Comparison) error {
 		Verdict: x.Verdict, Warnings: x.Warnings, Arms: x.Plan.Arms,
 		Charts: some(stairsChart(x), anatomyChart(x), usableChart(x), laterChart(x), overTimeChart(x)),
 		Bars:   some(fateChart(x), setupChart(x), costChart(x), wireChart(x)),
-		Table:  htmlTable(x), Foot: foot(x),
+		Table:  htmlTable(x), Foot: foot(x), Alone: len(x.Trials) == 1,
+	}
+	if p.Alone {
+		for _, charts := range [][]chartData{p.Charts, p.Bars} {
+			for i := range charts {
+				for _, words := range []string{": medians of the trials, each by itself", ": medians of the trials", ", medians of the trials", ", of all trials together"} {
+					charts[i].Text = strings.ReplaceAll(charts[i].Text, words, "")
+				}
+			}
+		}
 	}
 	for _, r := range comparisonHead(x) {
 		p.Head = append(p.Head, definition{r.label, strings.ReplaceAll(r.c, nbsp, " ")})

@@ -6,9 +6,17 @@ import (
 	"netcmp/result"
 )
 
-// sentences say what the figures mean, a paragraph for each direction. Every
-// clause stands on a figure of the document; where the figure is missing, so
-// is the clause.
+// Sentences returns what the figures of a run mean, a paragraph for each direction, after
+// what disturbed it, if anything did. Every clause stands on a figure of the document;
+// where the figure is missing, so is the clause.
+func Sentences(d *result.Document) []string {
+	said := sentences(d)
+	if d.IsDisturbed() {
+		said = append([]string{"Disturbed: " + disturbedText(d)}, said...)
+	}
+	return said
+}
+
 func sentences(d *result.Document) []string {
 	subject := natureOf(d).subject
 	if d.Reverse == nil {
