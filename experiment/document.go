@@ -305,6 +305,23 @@ func (a *assembly) cost(pathCPU *int64) {
 		c.ReceiverCPUNS = &s.to.CPUNS
 		c.ReceiverCPUPerMessageNS = per(s.to.CPUNS, m.Delivered)
 	}
+	a.calls(s)
+}
+
+// calls tells the cost of the calls into the transport from the rest, which is the
+// instrument's.
+func (a *assembly) calls(s stream) {
+	c, m := &a.document.Cost, a.document.Delivery
+	if s.from == nil || s.to == nil {
+		return
+	}
+	sends, receives := s.from.Stats.SendCalls, s.to.Stats.ReceiveCalls
+	if sends == nil || receives == nil {
+		return
+	}
+	c.SendCallsNS, c.ReceiveCallsNS = per(sends.NS, &m.Sent), per(receives.NS, m.Delivered)
+	c.CallErrorNS = new(max(sends.ErrorNS, receives.ErrorNS))
+	c.InstrumentNS = new(max(*c.SenderCPUNS+*c.ReceiverCPUNS-sends.NS-receives.NS, 0))
 }
 
 func per(cost int64, n *int64) *int64 {

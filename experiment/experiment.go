@@ -291,6 +291,13 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (_ *result.Docu
 		return nil, err
 	}
 	defer e.close()
+	var built int64 // processor time that the path took to be built
+	if l != nil {
+		// A path of the kernel's that is held has no account yet: its cost is the router's.
+		if _, used, err := l.Link(context.WithoutCancel(ctx), 0); err == nil {
+			built = used
+		}
+	}
 	stop := context.AfterFunc(ctx, func() {
 		_, _ = e.line.Write([]byte("{}\n")) // an end that is gone is seen below
 		_ = e.line.SetReadDeadline(time.Now().Add(stopPatience))
@@ -339,7 +346,7 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (_ *result.Docu
 		soon, cancel := context.WithTimeout(context.Background(), stopPatience)
 		defer cancel()
 		if at, used, linkErr := l.Link(soon, out.StartNS); linkErr == nil {
-			link, cpu = &at, &used
+			link, cpu = &at, new(max(used-built, 0))
 		} else if err == nil {
 			err = fmt.Errorf("the path's account: %w", linkErr)
 		}

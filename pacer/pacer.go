@@ -23,6 +23,7 @@ const (
 	sleepMax    = 20_000_000 // ns; a longer sleep is cut, so that ready is asked now and then
 	spinShare   = 3          // at most a third of a wait is spun
 	slice       = 100_000    // ns; the shortest that the kernel takes
+	stepMax     = 10_000     // ns; a step of a spin takes less while its thread is run
 )
 
 // Waiter waits for instants on the thread it was made on. It belongs to one
@@ -92,7 +93,9 @@ func (w *Waiter) Until(deadline int64, fds []unix.PollFd, ready func() bool) int
 		if sleep <= 0 {
 			before := now
 			now = clock.Now()
-			w.spun += now - before
+			if step := now - before; step < stepMax { // or this thread was not run
+				w.spun += step
+			}
 			continue
 		}
 		whole := sleep <= sleepMax

@@ -156,7 +156,7 @@ func setupChart(x *result.Comparison) chartData {
 func costChart(x *result.Comparison) chartData {
 	return partsChart(x, chartData{
 		ID: "cpu", Title: "Processor time a message",
-		Text: "User and system time of the sender (solid) and the receiver (paler), without what punctuality costs: medians of the trials, each by itself.",
+		Text: "User and system time of the sender's process (solid) and the receiver's (paler), netcmp's own work included, without what punctuality costs: medians of the trials, each by itself.",
 	}, "cpu_per_message_ns", []part{
 		{"sender", "sending", "bar", func(d *result.Document) *int64 { return d.Cost.SenderCPUPerMessageNS }},
 		{"receiver", "receiving", "half", func(d *result.Document) *int64 { return d.Cost.ReceiverCPUPerMessageNS }},

@@ -423,10 +423,12 @@ func costRow(d *result.Document) row {
 		sending, receiving = "asking", "answering"
 	}
 	var cpu []string
-	if ns := d.Cost.SenderCPUPerMessageNS; ns != nil {
+	if send, receive := d.Cost.SendCallsNS, d.Cost.ReceiveCallsNS; send != nil && receive != nil {
+		cpu = append(cpu, "in the send call "+Duration(*send)+" a message", "in the receive call "+Duration(*receive))
+	} else if ns := d.Cost.SenderCPUPerMessageNS; ns != nil {
 		cpu = append(cpu, Duration(*ns)+" a message "+sending)
 	}
-	if ns := d.Cost.ReceiverCPUPerMessageNS; ns != nil {
+	if ns := d.Cost.ReceiverCPUPerMessageNS; ns != nil && d.Cost.SendCallsNS == nil {
 		if len(cpu) == 0 {
 			cpu = append(cpu, Duration(*ns)+" a message "+receiving)
 		} else {

@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"netcmp/transport"
 )
 
 // plain is a connection without encryption, read and written by system calls that Go's
@@ -25,10 +27,11 @@ type plain struct {
 
 // pipe is one direction's call in progress, made once so that it allocates nothing.
 type pipe struct {
-	buf  []byte
-	n    int
-	err  syscall.Errno
-	call func(fd uintptr) bool // false: the socket has no room, or nothing
+	buf   []byte
+	n     int
+	err   syscall.Errno
+	meter transport.CallMeter
+	call  func(fd uintptr) bool // false: the socket has no room, or nothing
 }
 
 // newPlain makes one of tcp; turns says that its calls wait.
@@ -48,11 +51,13 @@ func (p *pipe) init(trap uintptr, turns bool) {
 		for {
 			var n uintptr
 			var err syscall.Errno
+			p.meter.Begin()
 			if turns && p.err == unix.EAGAIN { // the wait is a longer one: others may have the processor
 				n, _, err = unix.Syscall6(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p.buf))), uintptr(len(p.buf)), flags, 0, 0)
 			} else {
 				n, _, err = unix.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p.buf))), uintptr(len(p.buf)), flags, 0, 0)
 			}
+			p.meter.End(err == 0)
 			if p.n, p.err = int(n), err; err != 0 {
 				p.n = 0
 			}

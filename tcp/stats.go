@@ -18,7 +18,11 @@ func (c *Conn) Stats() transport.Stats {
 	if !c.final {
 		c.refresh()
 	}
-	return c.last
+	s := c.last
+	if p, ok := c.channel.(*plain); ok {
+		s.SendCalls, s.ReceiveCalls = p.writes.meter.Cost(), p.reads.meter.Cost()
+	}
+	return s
 }
 
 // refresh leaves last as it is when the socket does not answer.

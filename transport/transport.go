@@ -209,10 +209,15 @@ type Stats struct {
 	// are told at the end that dialled, when it is done; null where there is no
 	// such thing.
 	Resumed, EarlyData *bool
-	SendBuffer         int // as the kernel set it, bytes
-	ReceiveBuffer      int
-	TCPInfo            *result.TCPInfo
-	QUIC               *result.QUIC
+	// SendCalls and ReceiveCalls are what this end's system calls cost. Null where the
+	// transport does its work elsewhere, too: QUIC in goroutines of its own, TLS in
+	// encryption.
+	SendCalls, ReceiveCalls *CallCost
+
+	SendBuffer    int // as the kernel set it, bytes
+	ReceiveBuffer int
+	TCPInfo       *result.TCPInfo
+	QUIC          *result.QUIC
 	// Carriage is of a transport without the promise to deliver that puts
 	// messages into packets of its own; null for all others.
 	Carriage *Carriage

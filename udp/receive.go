@@ -40,11 +40,12 @@ type receiver struct {
 	turns   bool         // its call waits (socket.Turns)
 
 	// The call in progress, and what came of it.
-	want int
-	n    int
-	err  syscall.Errno
-	at   int64
-	wall int64 // the wall clock's time then, where there are stamps
+	want  int
+	n     int
+	err   syscall.Errno
+	at    int64
+	meter transport.CallMeter
+	wall  int64 // the wall clock's time then, where there are stamps
 
 	// What is handed on next: the slot, and where in it.
 	slot, offset int
@@ -84,6 +85,7 @@ func (r *receiver) open() {
 		}
 		var n uintptr
 		var err syscall.Errno
+		r.meter.Begin()
 		switch {
 		case !r.turns:
 			n, _, err = unix.RawSyscall6(unix.SYS_RECVMMSG, fd,
@@ -95,6 +97,7 @@ func (r *receiver) open() {
 			n, _, err = unix.Syscall6(unix.SYS_RECVMMSG, fd,
 				uintptr(unsafe.Pointer(&r.headers[0])), uintptr(r.want), unix.MSG_WAITFORONE, 0, 0)
 		}
+		r.meter.End(err == 0)
 		if r.stamps != nil {
 			r.at, r.wall = clock.Both()
 		} else {

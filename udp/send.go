@@ -25,6 +25,7 @@ type sender struct {
 	used  int // headers
 	n     int // messages that were taken
 	err   syscall.Errno
+	meter transport.CallMeter
 
 	// one and many make one system call. They report false when the socket's
 	// buffer has no room, and are called again when it has. The call does not wait,
@@ -43,16 +44,20 @@ func (s *sender) init(turns bool) {
 	s.cuttable = trainBytes
 	s.one = func(fd uintptr) bool {
 		m := s.batch[0]
+		s.meter.Begin()
 		_, _, err := unix.RawSyscall6(unix.SYS_SENDTO, fd,
 			uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)), flags, 0, 0)
+		s.meter.End(err == 0)
 		if s.n, s.err = 0, err; err == 0 {
 			s.n = 1
 		}
 		return err != unix.EAGAIN || turns
 	}
 	s.many = func(fd uintptr) bool {
+		s.meter.Begin()
 		taken, _, err := unix.RawSyscall6(unix.SYS_SENDMMSG, fd,
 			uintptr(unsafe.Pointer(&s.headers[0])), uintptr(s.used), flags, 0, 0)
+		s.meter.End(err == 0)
 		if s.n, s.err = 0, err; err == 0 {
 			for _, n := range s.lengths[:taken] {
 				s.n += n

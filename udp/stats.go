@@ -15,6 +15,7 @@ func (c *Conn) Stats() transport.Stats {
 	s := c.last
 	s.Strays = new(c.strays.Load())
 	s.Refused = new(c.refused.Load())
+	s.SendCalls, s.ReceiveCalls = c.sender.meter.Cost(), c.receiver.meter.Cost()
 	return s
 }
 
