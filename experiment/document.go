@@ -348,6 +348,7 @@ func (a *assembly) warnings() {
 	case a.out.Interrupted:
 		warn("interrupted: %d of %d scheduled messages were sent", d.Delivery.Sent, d.Delivery.Scheduled)
 	}
+	d.Warnings = append(d.Warnings, a.config.Notes...)
 	for _, note := range a.out.Notes {
 		warn("the server's path: %s", note)
 	}
@@ -383,7 +384,10 @@ func (a *assembly) warnings() {
 		if e == nil {
 			continue
 		}
-		if e.GaveUp > 0 {
+		switch stall := a.config.Spec.Patience; {
+		case e.GaveUp > 0 && e.Waited >= stall:
+			warn("gave up waiting for %d messages: none came for %v (--stall-timeout)", e.GaveUp, stall)
+		case e.GaveUp > 0:
 			warn("gave up waiting for %d messages after %v", e.GaveUp, e.Waited.Round(time.Millisecond))
 		}
 		if c := e.Stats.Carriage; c != nil && c.TooLate > 0 {

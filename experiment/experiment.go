@@ -73,7 +73,8 @@ type Config struct {
 	// packets show it: beside others whose packets do not.
 	EstimateHeld bool
 	Pcap         capture.Files
-	Command      string // the command line that makes this experiment again
+	Command      string   // the command line that makes this experiment again
+	Notes        []string // warnings about the command line, for the document
 	Tool         result.Tool
 	Progress     func(peer.Progress) // may be nil; called from another goroutine, never after Run
 }

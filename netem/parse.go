@@ -146,7 +146,8 @@ type specParser struct {
 	words   []string // those not read yet
 	given   map[string]bool
 	i       Impairment
-	foreign bool // no file is read
+	foreign bool     // no file is read
+	bare    []string // see BareNumbers
 }
 
 // An option is a keyword and how to read what follows it.
@@ -263,10 +264,19 @@ func (p *specParser) time(o option, to *time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if *to, err = ParseDuration(word); err != nil {
+	if *to, err = p.duration(o.name, word); err != nil {
 		return about(o, err)
 	}
 	return nil
+}
+
+// duration reads a time of the option, or of the part of it, with that name.
+func (p *specParser) duration(name, word string) (time.Duration, error) {
+	d, err := ParseDuration(word)
+	if err == nil && d != 0 && isBare(word) {
+		p.bare = append(p.bare, bareTime(name, word, "ms for milliseconds"))
+	}
+	return d, err
 }
 
 // about says which option an error is about.
@@ -278,7 +288,7 @@ func (p *specParser) delay(o option) error {
 	}
 	if word, ok := p.number(); ok {
 		var err error
-		if p.i.Jitter, err = ParseDuration(word); err != nil {
+		if p.i.Jitter, err = p.duration("jitter", word); err != nil {
 			return fmt.Errorf("jitter: %w", err)
 		}
 		if _, err := p.percents(o, &p.i.DelayCorrelation); err != nil {
@@ -407,6 +417,9 @@ func (p *specParser) rate(o option) error {
 	if p.i.Rate, err = ParseRate(word); err != nil {
 		return about(o, err)
 	}
+	if isBare(word) {
+		p.bare = append(p.bare, fmt.Sprintf("rate %s: taken as %s bit/s, as tc does; write %sbit, or %smbit for Mbit/s", word, word, word, word))
+	}
 	var values [3]int64
 	for k, what := range []string{"packet overhead", "cell size", "cell overhead"} {
 		word, ok := p.number()
@@ -429,12 +442,12 @@ func (p *specParser) slot(o option) error {
 	}
 	switch {
 	case isNumber(word):
-		if s.Min, err = ParseDuration(word); err != nil {
+		if s.Min, err = p.duration(o.name, word); err != nil {
 			return about(o, err)
 		}
 		s.Max = s.Min
 		if word, ok := p.number(); ok {
-			if s.Max, err = ParseDuration(word); err != nil {
+			if s.Max, err = p.duration(o.name, word); err != nil {
 				return about(o, err)
 			}
 		}

@@ -485,6 +485,14 @@ func FuzzParse(f *testing.F) {
 		if err := i.Validate(); err != nil {
 			t.Fatalf("Parse(%q) = %+v, which is not valid: %v", spec, i, err)
 		}
+		if bare := BareNumbers(i.String()); len(bare) > 0 {
+			t.Fatalf("%q prints without a unit: %q", i, bare)
+		}
+		for _, line := range BareNumbers(spec) {
+			if strings.ContainsAny(line, "\n\r") {
+				t.Fatalf("BareNumbers(%q): %q is more than a line", spec, line)
+			}
+		}
 		again, err := Parse(i.String())
 		if err != nil || again != i || again.String() != i.String() {
 			t.Fatalf("Parse(%q) = %+v, prints %q, is read as %+v, %v", spec, i, i, again, err)

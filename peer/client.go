@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -322,8 +323,9 @@ func (r *run) dial(ctx context.Context, t transport.Transport, asked transport.C
 	dialling, enough := context.WithTimeoutCause(ctx, r.spec.Patience, errNoAnswer)
 	defer enough()
 	conn, err := t.Dial(dialling, netip.AddrPortFrom(r.config.Server, r.session.Port), asked)
-	if cause := context.Cause(dialling); err != nil && errors.Is(cause, errNoAnswer) {
-		err = fmt.Errorf("%w within %v", cause, r.spec.Patience)
+	// A socket's own deadline may end the call a moment before the context ends.
+	if err != nil && ctx.Err() == nil && (errors.Is(context.Cause(dialling), errNoAnswer) || errors.Is(err, os.ErrDeadlineExceeded)) {
+		err = fmt.Errorf("%w within %v (--stall-timeout)", errNoAnswer, r.spec.Patience)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)

@@ -51,7 +51,7 @@ type sender struct {
 }
 
 // errStuck is what ends a sender whose transport takes nothing any more.
-var errStuck = errors.New("nothing more could be sent: the other end, or what lies between, has stopped taking anything")
+var errStuck = errors.New("nothing more could be sent: the other end, or what lies between, has stopped taking anything (--stall-timeout)")
 
 func (s *sender) stop() { s.stopped.Store(true) }
 

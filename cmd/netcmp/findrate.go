@@ -31,7 +31,7 @@ func (p *program) findRateCommand() *cli.Command {
 		name := f.Names()[0]
 		switch {
 		case name == "duration":
-			flags = append(flags, &cli.DurationFlag{Name: name, Value: experiment.DefaultTrial, Usage: "of each trial", Category: messageCategory})
+			flags = append(flags, timeFlag(name, experiment.DefaultTrial, "of each trial", messageCategory))
 		case slices.Contains(searching, name):
 			flags = append(flags, hidden(f))
 		default:
@@ -59,7 +59,7 @@ func hidden(f cli.Flag) cli.Flag {
 		f.Hidden = true
 	case *cli.Float64Flag:
 		f.Hidden = true
-	case *cli.DurationFlag:
+	case *cli.GenericFlag:
 		f.Hidden = true
 	}
 	return f
@@ -102,6 +102,7 @@ func (p *program) findRate(c *cli.Context) error {
 	if err := x.Validate(); err != nil {
 		return usage(err)
 	}
+	p.warn(x.Notes) // the document of a search has no warnings
 	done := func() {}
 	if isTerminal(p.stderr) && !c.Bool("quiet") {
 		line := report.NewProgressLine(p.stderr, width(p.stderr), report.UseColor(true, os.Getenv))

@@ -82,6 +82,7 @@ func (p *program) labExec(c *cli.Context, args []string) (failed error) {
 	if engine == experiment.None {
 		return usagef("--engine none has no lab to run a program in; known here: auto, emulator, kernel")
 	}
+	p.warn(unitNotes(c, at.lines))
 	file, err := exec.LookPath(args[0])
 	if err != nil {
 		return usage(err)

@@ -21,7 +21,7 @@ var watching = []string{"proto", "saturate", "records", "html", "qlog", "keylog"
 func (p *program) monitorCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "protos", Value: "tcp,udp", Usage: "`PROTOCOLS`, one probe of each a round"},
-		&cli.DurationFlag{Name: "every", Value: time.Minute, Usage: "`TIME` from one round to the next"},
+		timeFlag("every", time.Minute, "`TIME` from one round to the next", ""),
 		&cli.IntFlag{Name: "rounds", Usage: "end after so many; 0 is never"},
 		&cli.StringFlag{Name: "metrics", Usage: "serve Prometheus' metrics by HTTP at `IP:PORT`, as 127.0.0.1:9700"},
 		&cli.Int64Flag{Name: "count", Value: 50, Usage: "how many `MESSAGES` a probe", Category: messageCategory},
@@ -101,6 +101,7 @@ func (p *program) monitor(c *cli.Context) (err error) {
 		}
 		p.tellProbe(c, x)
 	}
+	p.warn(config.Probes[0].Notes)
 	m := monitor.New(config)
 	if at := c.String("metrics"); at != "" {
 		l, err := (&net.ListenConfig{}).Listen(c.Context, "tcp", at)

@@ -96,6 +96,7 @@ func (p *program) scriptCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			p.warn(unitNotes(c, nil))
 			text, err := s.Script(again(c, "netem script"))
 			if err != nil {
 				return usage(err)
@@ -110,7 +111,7 @@ func (p *program) applyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "apply", Usage: "put the conditions on a device of this machine, with the kernel's netem (root)",
 		Flags: append(setupFlags(),
-			&cli.DurationFlag{Name: "for", Usage: "undo it after this `TIME` as 60s, whatever becomes of this terminal", Category: deviceCategory},
+			timeFlag("for", 0, "undo it after this `TIME` as 60s, whatever becomes of this terminal", deviceCategory),
 			&cli.BoolFlag{Name: "replace", Usage: "take the place of a qdisc that is there; clear puts it back", Category: deviceCategory},
 		),
 		Action: func(c *cli.Context) error {
@@ -118,6 +119,7 @@ func (p *program) applyCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			p.warn(unitNotes(c, nil))
 			o := tc.Options{Replace: c.Bool("replace"), For: c.Duration("for"), Guard: guard}
 			if c.IsSet("for") && (o.For < time.Second || o.For > 365*24*time.Hour) {
 				return usagef("--for %v is out of range: 1s to 8760h", o.For)

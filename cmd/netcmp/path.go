@@ -59,6 +59,7 @@ type conditions struct {
 	byDefault bool // no flag asked for it
 	fate      netem.Fate
 	changes   []netem.Change
+	lines     []string // that the changes were read from
 }
 
 // wholePaths are the flags of which one makes the whole path.
@@ -75,15 +76,15 @@ func pathFrom(c *cli.Context) (x conditions, err error) {
 	if c.IsSet("timeline") && c.IsSet("at") {
 		return x, usagef("--timeline has all the changes: --at cannot stand beside it")
 	}
-	lines := c.StringSlice("at")
+	x.lines = c.StringSlice("at")
 	if c.IsSet("timeline") {
 		b, err := os.ReadFile(c.String("timeline"))
 		if err != nil {
 			return x, usagef("--timeline: %w", err)
 		}
-		lines = strings.Split(string(b), "\n")
+		x.lines = strings.Split(string(b), "\n")
 	}
-	if x.changes, err = x.path.Timeline(lines); err != nil {
+	if x.changes, err = x.path.Timeline(x.lines); err != nil {
 		return x, usage(err)
 	}
 	return x, nil

@@ -42,7 +42,7 @@ func experimentFlags() []cli.Flag {
 		&cli.StringFlag{Name: "fingerprint", Usage: "of that server's certificate, as it prints it; not needed where a certificate authority vouches for it", EnvVars: []string{"NETCMP_FINGERPRINT"}},
 
 		&cli.Int64Flag{Name: "count", Value: workload.DefaultCount, Usage: "how many `MESSAGES`", Category: messageCategory},
-		&cli.DurationFlag{Name: "duration", Usage: "for how long, instead of --count or beside it", Category: messageCategory},
+		timeFlag("duration", 0, "for how long, instead of --count or beside it", messageCategory),
 		&cli.IntFlag{Name: "size", Value: workload.DefaultSize, Usage: "`BYTES` of a message, its header of 40 included", Category: messageCategory},
 		&cli.Float64Flag{Name: "rate-messages", Value: workload.DefaultRate, Usage: "messages a second", Category: messageCategory},
 		&cli.BoolFlag{Name: "saturate", Usage: "as fast as the transport takes them; of requests the next leaves when the answer has come", Category: messageCategory},
@@ -52,7 +52,11 @@ func experimentFlags() []cli.Flag {
 		&cli.StringFlag{Name: "pattern", Value: "stream", Usage: "stream or request-response", Category: messageCategory},
 		&cli.StringFlag{Name: "connection", Value: "long", Usage: "long, or short: a connection for each message, made when it is due (tcp, tls, quic, quic-streams)", Category: messageCategory},
 		&cli.StringSliceFlag{Name: "deadline", Usage: "a `TIME` after which a message is no use; repeatable", Category: messageCategory},
-		&cli.DurationFlag{Name: "interval", Value: time.Second, Usage: "of the figures over time", Category: messageCategory},
+		&cli.GenericFlag{
+			Name: "stall-timeout", Value: new(runTime), Category: messageCategory, DefaultText: "from the path, 30s at the least",
+			Usage: "wait so long, a `TIME`, for a transport that makes no progress: to connect, and, once all messages are due, to accept and deliver them",
+		},
+		timeFlag("interval", time.Second, "of the figures over time", messageCategory),
 
 		&cli.StringFlag{Name: "congestion", Usage: "TCP's congestion control: cubic, reno, bbr … (the system's)", Category: transportCategory},
 		&cli.BoolFlag{Name: "no-delay", Value: true, Usage: "send small messages at once; false is Nagle's algorithm", Category: transportCategory},
@@ -155,11 +159,14 @@ func specFrom(c *cli.Context, proto string, seed uint64) (s peer.Spec, err error
 		SendBuffer: c.Int("send-buffer"), ReceiveBuffer: c.Int("receive-buffer"),
 		Messages: c.IsSet("records") || c.IsSet("html"),
 	}
+	if s.Patience = c.Duration("stall-timeout"); c.IsSet("stall-timeout") && (s.Patience < time.Millisecond || s.Patience > peer.MaxPatience) {
+		return s, usagef("--stall-timeout %v is out of range: 1ms to 240h", s.Patience)
+	}
 	if c.IsSet("interval") && s.Interval <= 0 {
 		return s, usagef("--interval %v is out of range: 1ms to 1h", s.Interval)
 	}
 	for _, text := range c.StringSlice("deadline") {
-		d, err := time.ParseDuration(text)
+		d, _, err := deadlineFrom(text)
 		if err != nil || d <= 0 {
 			return s, usagef("--deadline %q is not a time: give one as 50ms or 1.5s", text)
 		}
@@ -244,6 +251,7 @@ func commonFrom(c *cli.Context, proto string) (x experiment.Config, err error) {
 		return x, err
 	}
 	x.Path, x.PathDefault, x.Fate, x.Changes = p.path, p.byDefault, p.fate, p.changes
+	x.Notes = unitNotes(c, p.lines)
 	if x.Engine, err = engineFrom(c); err != nil {
 		return x, err
 	}

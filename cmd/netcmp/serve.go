@@ -44,12 +44,12 @@ func (p *program) serveCommand() *cli.Command {
 			&cli.StringFlag{Name: "allow-netem", Usage: "let clients have netem on this network `DEVICE` for their session's packets while it lasts (run --impair; root)", Category: trustCategory},
 			&cli.IntFlag{Name: "sessions", Value: 16, Usage: "sessions at once", Category: limitCategory},
 			&cli.IntFlag{Name: "client-limit", Value: 16, Usage: "connections, and sessions, that a client address may have at once; 0 is any number", Category: limitCategory},
-			&cli.DurationFlag{Name: "idle-timeout", Value: 2 * time.Minute, Usage: "close a connection that has asked for nothing for so long, and a session of which no message has moved; 0 is never", Category: limitCategory},
-			&cli.DurationFlag{Name: "max-duration", Value: time.Hour, Usage: "of a session; 0 is any", Category: limitCategory},
+			timeFlag("idle-timeout", 2*time.Minute, "close a connection that has asked for nothing for so long, and a session of which no message has moved; 0 is never", limitCategory),
+			timeFlag("max-duration", time.Hour, "of a session; 0 is any", limitCategory),
 			&cli.Int64Flag{Name: "max-messages", Usage: "of a session, each way; 0 is any number", Category: limitCategory},
 			&cli.StringFlag{Name: "max-rate", Usage: "of a session's messages, each way, `RATE` as 100mbit; sessions then may not saturate (any)", Category: limitCategory},
 			&cli.Int64Flag{Name: "max-bytes", Usage: "of a session's messages, each way; 0 is any number", Category: limitCategory},
-			&cli.DurationFlag{Name: "grace", Value: 30 * time.Second, Usage: "how long a server that is asked to end lets its sessions go on"},
+			timeFlag("grace", 30*time.Second, "how long a server that is asked to end lets its sessions go on", ""),
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "trace, debug, info, warn, error or disabled"},
 		},
 		Action: p.serve,
@@ -192,6 +192,7 @@ func (p *program) serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	p.warn(unitNotes(c, nil))
 	identity, err := identityFrom(c)
 	if err != nil {
 		return err
