@@ -88,6 +88,7 @@ func (a *assembly) toll(up, both bool) toll {
 		} else {
 			t.overrun += l.Overrun
 		}
+		t.dropped += l.Oversize
 		t.flying += l.InFlight
 	}
 	return t

@@ -442,6 +442,9 @@ func (a *assembly) linkWarnings(warn func(string, ...any)) {
 				warn("the emulator was overrun: %d frames %s, each a packet or a train of some, came faster than this machine can carry them; what was in them counts as dropped by the queue", l.l.Overrun, l.name)
 			}
 		}
+		if l.l.Oversize > 0 {
+			warn("%d frames %s were longer than the MTU of the device that was to take them and were dropped: give both ends of a link one MTU, or send smaller messages (--size)", l.l.Oversize, l.name)
+		}
 		if l.l.Refused > 0 {
 			warn("%d packets %s were refused by the receiving host's device", l.l.Refused, l.name)
 		}

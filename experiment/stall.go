@@ -41,7 +41,7 @@ func (a *assembly) keptOrder(s stream, up bool) bool {
 	}
 	zero := func(n *int64) bool { return n != nil && *n == 0 }
 	for _, l := range a.directions(up, s.there) {
-		if l.Lost+l.Corrupted+l.Overrun+l.Refused > 0 || !zero(l.QueueDropped) || !zero(l.Reordered) {
+		if l.Lost+l.Corrupted+l.Overrun+l.Oversize+l.Refused > 0 || !zero(l.QueueDropped) || !zero(l.Reordered) {
 			return false
 		}
 	}

@@ -149,24 +149,54 @@ func (p *pathProcess) serve(r *request, files []*os.File, a *answer) error {
 	return errors.New("an empty request")
 }
 
-// turnedAway adds the frames that came so fast that they did not get as far as the
-// emulator's rings: a processor's queue for what comes in was full
-// (net.core.netdev_max_backlog), which the device that sent them counts as dropped
-// (veth_xmit in drivers/net/veth.c).
+// turnedAway adds the frames that a device sent and the one at the other end of its pair
+// did not take, which the first one counts as dropped (veth_xmit in drivers/net/veth.c).
+// A frame longer than the taker's MTU allows is refused for that
+// (is_skb_forwardable in net/core/dev.c); where no frame can be, a processor's queue for
+// what comes in was full (net.core.netdev_max_backlog).
 func (p *pathProcess) turnedAway(link *result.Link) error {
+	// By the host that sends.
 	for h, direction := range []*result.LinkDirection{&link.Up, &link.Down} {
-		err := p.hosts[h].do(func() error {
-			device, err := netlink.LinkByName("eth0")
-			if err == nil && device.Attrs().Statistics != nil {
-				direction.Overrun += int64(device.Attrs().Statistics.TxDropped)
-			}
-			return err
-		})
+		near, err := p.device(Host(h), false)
 		if err != nil {
 			return err
 		}
+		host, err := p.device(Host(h), true)
+		if err != nil {
+			return err
+		}
+		away := int64(host.Statistics.TxDropped)
+		if host.MTU > near.MTU {
+			direction.Oversize += away
+		} else {
+			direction.Overrun += away
+		}
+		if back := []*result.LinkDirection{&link.Down, &link.Up}[h]; near.MTU > host.MTU {
+			back.Oversize += int64(near.Statistics.TxDropped)
+		}
 	}
 	return nil
+}
+
+// device returns a host's device, or the path's device that leads to it.
+func (p *pathProcess) device(h Host, own bool) (*netlink.LinkAttrs, error) {
+	var found *netlink.LinkAttrs
+	look := func(name string) error {
+		device, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		if found = device.Attrs(); found.Statistics == nil {
+			found.Statistics = &netlink.LinkStatistics{}
+		}
+		return nil
+	}
+	if !own {
+		err := look(h.String())
+		return found, err
+	}
+	err := p.hosts[h].do(func() error { return look("eth0") })
+	return found, err
 }
 
 func (p *pathProcess) build(b *buildRequest, a *answer) error {

@@ -480,9 +480,10 @@ type LinkDirection struct {
 	Marked       int64  `json:"marked"`    // told of congestion (ECN) where they would have been lost
 	Delivered    int64  `json:"delivered"`
 	InFlight     int64  `json:"in_flight"`
-	Overrun      int64  `json:"overrun"` // frames, each a packet or a train of them, that came faster than the emulator could take them; not in Packets
-	Strays       int64  `json:"strays"`  // link-local traffic (neighbour discovery…) that passes untouched; not in Packets
-	Refused      int64  `json:"refused"` // of Delivered: packets that the receiving host's device did not take
+	Overrun      int64  `json:"overrun"`  // frames, each a packet or a train of them, that came faster than the emulator could take them; not in Packets
+	Oversize     int64  `json:"oversize"` // frames longer than the MTU of the device that was to take them; not in Packets where a host sent them
+	Strays       int64  `json:"strays"`   // link-local traffic (neighbour discovery…) that passes untouched; not in Packets
+	Refused      int64  `json:"refused"`  // of Delivered: packets that the receiving host's device did not take
 	// The fate of whole IP datagrams, fragments taken together and copies
 	// taken together: what a datagram protocol's messages met.
 	Datagrams    Datagrams  `json:"datagrams"`

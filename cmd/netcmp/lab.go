@@ -175,12 +175,16 @@ func describe(at conditions) string {
 	return text
 }
 
-// tellOverrun says how many frames the program sent faster than the emulator
-// could take them, if there were any: it would look like loss.
+// tellOverrun says how many frames of the program got lost between the devices, if any
+// did: longer than an MTU, or faster than the emulator could take them. It would look
+// like loss.
 func (p *program) tellOverrun(l *lab.Lab) {
 	soon, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	link, _, err := l.Link(soon, 0)
+	if n := link.Up.Oversize + link.Down.Oversize; err == nil && n > 0 {
+		fmt.Fprintf(p.stderr, "netcmp lab: %d frames were longer than the MTU of the device that was to take them and are lost: give both ends of a link one MTU (1500 here), or send smaller packets\n", n)
+	}
 	if n := link.Up.Overrun + link.Down.Overrun; err == nil && n > 0 {
 		fmt.Fprintf(p.stderr, "netcmp lab: the emulator was overrun: %d frames, each a packet or a train of some, came faster than this machine can carry them, and are lost\n", n)
 	}

@@ -615,3 +615,29 @@ func TestLabExecKeepsPackets(t *testing.T) {
 		}
 	}
 }
+
+// Frames that are too long for the path are told as such, and not as too fast.
+func TestLabTellsFramesThatAreTooLong(t *testing.T) {
+	for _, tool := range []string{"bash", "ip"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(err)
+		}
+	}
+	const send = "for i in 1 2 3; do head -c %d /dev/zero > /dev/udp/198.18.0.2/9; done"
+	for name, x := range map[string]struct{ program, server string }{
+		"the host's":  {"ip link set eth0 mtu 9000; " + fmt.Sprintf(send, 4000), ""},
+		"the other's": {"sleep 1; " + fmt.Sprintf(send, 1400), "ip link set eth0 mtu 1200; sleep 3"},
+	} {
+		args := []string{"lab", "exec", "--clean"}
+		if x.server != "" {
+			args = append(args, "--server-exec", x.server)
+		}
+		code, _, errs := in(t, append(args, "--", "bash", "-c", x.program)...)
+		if code == exitUnsupported {
+			t.Skip(errs)
+		}
+		if code != exitDone || !strings.Contains(errs, "3 frames were longer than the MTU") || strings.Contains(errs, "overrun") {
+			t.Errorf("%s MTU: exit code %d, %s", name, code, errs)
+		}
+	}
+}
