@@ -1,13 +1,14 @@
 // Package lateness measures how late this machine runs a process.
 //
 // A stopped process, a busy processor or a virtual machine that its host does not run
-// delays messages as a bad path does, and no packet shows it. A thread of the process
+// delays messages as a bad path does, and no packet shows it. A goroutine of the process
 // therefore wakes every few milliseconds and notes how late it did: a sample of how
 // late the process would have done whatever was due at that instant.
 package lateness
 
 import (
-	"runtime"
+	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -85,7 +86,7 @@ type Watch struct {
 // sampled is a sample that was late, in ns of clock.Now.
 type sampled struct{ due, late int64 }
 
-// watching is the one thread that takes samples, for all watches of the process.
+// watching is the one goroutine that takes samples, for all watches of the process.
 var watching struct {
 	mu      sync.Mutex
 	watches map[*Watch]bool
@@ -131,7 +132,7 @@ func (w *Watch) Tail(from int64) *result.Tail {
 	return h.Tail()
 }
 
-// Close ends the watch; Tail still answers. The thread ends within a period of the
+// Close ends the watch; Tail still answers. The goroutine ends within a period of the
 // last one's Close.
 func (w *Watch) Close() {
 	watching.mu.Lock()
@@ -160,15 +161,22 @@ func (w *Watch) note(due, late int64) {
 	}
 }
 
+// sample takes a sample a period. It waits for a timer's descriptor, as the scheduler's
+// poller does: a thread that slept in a system call would keep one of the few places
+// (GOMAXPROCS) in which goroutines run, and so make late what it is to watch.
 func sample() {
-	// Never unlocked: the thread ends with the goroutine, and its timer slack with it.
-	runtime.LockOSThread()
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	timer, err := newTimer()
+	if err != nil {
+		return // of a process that may have no more descriptors nothing is known
+	}
+	defer timer.Close()
+	var expired [8]byte
 	for due := clock.Now() + int64(Period); ; {
 		now := clock.Now()
 		for now < due {
-			ts := unix.NsecToTimespec(due - now)
-			_, _ = unix.Ppoll(nil, &ts, nil)
+			if _, err := timer.Read(expired[:]); err != nil {
+				return
+			}
 			now = clock.Now()
 		}
 		late := min(now-due, int64(Longest))
@@ -186,5 +194,35 @@ func sample() {
 		if now-due > int64(Period) { // beyond Longest
 			due = now + int64(Period)
 		}
+		if err := set(timer, due-clock.Now()); err != nil {
+			return
+		}
 	}
+}
+
+// newTimer returns a timer that becomes readable when it expires, in a period at first.
+func newTimer() (*os.File, error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "timer")
+	if err := set(f, int64(Period)); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// set has a timer expire after ns.
+func set(timer *os.File, ns int64) error {
+	raw, err := timer.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = unix.TimerfdSettime(int(fd), 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(max(ns, 1))}, nil)
+	})
+	return errors.Join(err, failed)
 }
