@@ -26,7 +26,7 @@ import (
 // Lateness at a percentile is taken from each part's own distribution. Parts that are
 // late at different times count together: the rule errs on the side of disturbed. Where
 // so few messages were due that a percentile is the slowest of them, the greatest
-// lateness counts: it may have met that one.
+// lateness of any part counts: it may have met that one.
 const (
 	movedShare = 0.05
 	lostShare  = 0.04
@@ -35,6 +35,9 @@ const (
 // floors are the latenesses that are let pass, by percentile, ns: waking up a thread
 // takes that long now and then on a quiet virtual machine of two processors.
 var floors = [4]int64{200_000, 500_000, 2_000_000, 5_000_000}
+
+// slowest are the numbers of messages below which a percentile is the slowest of them.
+var slowest = [4]int64{2, 10, 100, 1000}
 
 // percentileNames are those of the rule.
 var percentileNames = [4]string{"p50", "p90", "p99", "p99.9"}
@@ -50,6 +53,9 @@ func (a *assembly) lateness(s stream, up bool) *result.Lateness {
 	}
 	if s.to != nil {
 		x.Receiver = lateness.Worse(s.to.LateNS, s.to.ReadLateNS)
+	}
+	if s.there && s.to != nil { // the client is both: what it ran late is the sender's
+		x.Receiver = s.to.ReadLateNS
 	}
 	if s.there && a.out.Server != nil { // which answers
 		x.Receiver = lateness.Worse(x.Receiver, lateness.Worse(a.out.Server.LateNS, a.out.Server.ReadLateNS))
@@ -122,9 +128,14 @@ func disturbing(d *result.Document, m *result.Measured, parts []component) []str
 		if v == nil {
 			v = m.Delay.MaxNS
 		}
+		n := m.Delivery.Planned()
 		var sum int64
 		for _, p := range parts {
-			sum += at(p.tail, q, m.Delivery.Planned())
+			if late := at(p.tail, q, n); n < slowest[q] {
+				sum = max(sum, late)
+			} else {
+				sum += late
+			}
 		}
 		bound := max(int64(movedShare*float64(*v-sum)), floors[q])
 		if sum <= bound {
@@ -132,7 +143,7 @@ func disturbing(d *result.Document, m *result.Measured, parts []component) []str
 		}
 		var reasons []string
 		for _, p := range parts {
-			late := at(p.tail, q, m.Delivery.Planned())
+			late := at(p.tail, q, n)
 			if 4*late < sum {
 				continue // others did it
 			}
@@ -165,7 +176,7 @@ func at(t *result.Tail, q int, n int64) int64 {
 	switch {
 	case t == nil:
 		return 0
-	case n < [4]int64{2, 10, 100, 1000}[q]: // the slowest of them
+	case n < slowest[q]:
 		return t.Max
 	}
 	return [4]int64{t.P50, t.P90, t.P99, t.P999}[q]
