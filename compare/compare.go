@@ -9,6 +9,7 @@ package compare
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"netcmp/experiment"
 	"netcmp/peer"
+	"netcmp/records"
 	"netcmp/result"
 )
 
@@ -50,6 +52,11 @@ type Config struct {
 	Tool      result.Tool
 	// Kept is given each trial when it is done; its error ends the comparison.
 	Kept func(*result.Document) error
+	// Spool makes the files for the messages of a trial, and Records is given them with its
+	// document, when it is done; of a trial of an earlier run there are none, nil. nil: no
+	// records are kept.
+	Spool   func() (*records.Spool, error)
+	Records func(*result.Document, *records.Spool) error
 	// run makes a trial; nil is experiment.Run.
 	run func(context.Context, experiment.Config) (*result.Document, error)
 	// Progress may be nil.
@@ -194,21 +201,49 @@ func (c Config) commandOf(a Arm, seed uint64) string {
 // undisturbed makes one trial, and makes it again while this machine disturbs it, most
 // times at most. It returns the last one and how many were repeated.
 func (c Config) undisturbed(ctx context.Context, block int, a Arm, n, most int) (d *result.Document, again int, err error) {
+	var spool *records.Spool
 	for most = min(most, againMax); ; again++ {
-		d, err = c.trial(ctx, block, a, n)
+		if spool != nil {
+			spool.Close()
+			spool = nil
+		}
+		if c.Spool != nil {
+			if spool, err = c.Spool(); err != nil {
+				return nil, again, err
+			}
+		}
+		d, err = c.trial(ctx, block, a, n, spool)
 		if err != nil || d == nil || d.Interrupted || !d.IsDisturbed() || again >= most || ctx.Err() != nil {
 			break
+		}
+	}
+	if c.Records != nil && d != nil && !d.Interrupted {
+		kept := spool
+		if slices.Contains(c.Done, d) {
+			kept = nil
+		}
+		err = errors.Join(err, c.Records(d, kept))
+	}
+	if d != nil && c.Records != nil && (block > 0 || !a.Config.Spec.Messages) { // one trial of each is enough to be seen
+		for _, m := range []*result.Measured{&d.Measured, d.Reverse} {
+			if m != nil {
+				m.Messages = nil
+			}
 		}
 	}
 	if err == nil && d != nil && !d.Interrupted && c.Kept != nil && !slices.Contains(c.Done, d) {
 		err = c.Kept(d)
 	}
+	if spool != nil {
+		spool.Close()
+	}
 	return d, again, err
 }
 
 // trial makes one trial, unless it was made before.
-func (c Config) trial(ctx context.Context, block int, a Arm, n int) (*result.Document, error) {
+func (c Config) trial(ctx context.Context, block int, a Arm, n int, spool *records.Spool) (*result.Document, error) {
 	x := a.Config
+	x.Spool = spool
 	x.Seed = SeedOf(c.Seed, block)
 	x.SeedGiven = true
 	x.Spec.Plan.Seed = x.Seed

@@ -120,7 +120,7 @@ func (x *captured) dissect(c Config, d *result.Document, start int64) {
 				}
 			}
 		}
-		if !c.Spec.Messages {
+		if !c.Spec.Messages && c.Spool == nil { // the records want the parts of the delays
 			way.m.Messages = nil
 		}
 	}

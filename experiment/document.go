@@ -393,6 +393,9 @@ func (a *assembly) warnings() {
 		if c := e.Stats.Carriage; c != nil && c.TooLate > 0 {
 			warn("%d packets came so late that quic-go took them for copies and threw them away: they count as dropped by the receiver", c.TooLate)
 		}
+		if e.Records != "" {
+			warn("the records are not complete: %s", e.Records)
+		}
 		if e.Foreign > 0 {
 			warn("%d messages of another session came and were not counted", e.Foreign)
 		}

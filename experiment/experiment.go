@@ -16,6 +16,7 @@ import (
 	"netcmp/netem/tc"
 	"netcmp/peer"
 	"netcmp/quic"
+	"netcmp/records"
 	"netcmp/result"
 	"netcmp/tcp"
 	"netcmp/transport"
@@ -73,10 +74,13 @@ type Config struct {
 	// packets show it: beside others whose packets do not.
 	EstimateHeld bool
 	Pcap         capture.Files
-	Command      string   // the command line that makes this experiment again
-	Notes        []string // warnings about the command line, for the document
-	Tool         result.Tool
-	Progress     func(peer.Progress) // may be nil; called from another goroutine, never after Run
+	// Spool gets the records of all messages; nil: none are kept. Between two machines
+	// only this end's are.
+	Spool    *records.Spool
+	Command  string   // the command line that makes this experiment again
+	Notes    []string // warnings about the command line, for the document
+	Tool     result.Tool
+	Progress func(peer.Progress) // may be nil; called from another goroutine, never after Run
 }
 
 // ErrUsage is wrapped by errors that mean: this cannot be asked for.
@@ -247,11 +251,15 @@ func runRemote(ctx context.Context, c Config) (*result.Document, error) {
 		c.Spec.Impair = &peer.Impair{Up: c.Path.Up.String(), Down: c.Path.Down.String()}
 		c.Spec.Quiet = max(c.Spec.Quiet, quiet(c)+peer.DefaultQuiet)
 	}
+	var kept records.Files
+	if c.Spool != nil {
+		kept = c.Spool.Client
+	}
 	control := peer.Dialled(trust)
 	defer control.CloseIdleConnections()
 	out, err := peer.Run(ctx, peer.ClientConfig{
 		Transports: Transports(), Control: control, Base: "https://" + c.Connect, Remote: true, Sole: true,
-		Token: c.Token, Server: server, Traces: c.Traces, Clock: c.Clock,
+		Token: c.Token, Server: server, Traces: c.Traces, Records: kept, Clock: c.Clock,
 	}, c.Spec, func(p peer.Progress) {
 		if p.Partial != nil {
 			last = p.Partial
@@ -287,7 +295,7 @@ func runEnds(ctx context.Context, c Config, p place, l *lab.Lab) (_ *result.Docu
 	defer func() { failed = errors.Join(failed, look.stop(0)) }()
 	spec := c.Spec
 	spec.Messages = spec.Messages || c.Anatomy
-	e, err := startEnds(context.WithoutCancel(ctx), p, spec, c.Traces, c.Profile)
+	e, err := startEnds(context.WithoutCancel(ctx), p, spec, c.Traces, c.Profile, c.Spool)
 	if err != nil {
 		return nil, err
 	}

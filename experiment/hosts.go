@@ -19,6 +19,7 @@ import (
 
 	"netcmp/lab"
 	"netcmp/peer"
+	"netcmp/records"
 	"netcmp/result"
 	"netcmp/transport"
 )
@@ -30,6 +31,9 @@ import (
 const (
 	lineFD    = 3
 	controlFD = 4
+	// Where records are kept: the files for what an end sent and for what it received.
+	sentFD     = 5
+	receivedFD = 6
 )
 
 // Roles are the parts of an experiment that this program plays when it is
@@ -43,6 +47,7 @@ type serverOrder struct {
 	Addr    netip.Addr
 	Private bool
 	QlogDir string
+	Records bool
 	Profile Profiles
 }
 
@@ -52,6 +57,7 @@ type clientOrder struct {
 	Private bool
 	Traces  transport.Traces
 	Profile Profiles
+	Records bool
 	Path    bool // the owner knows the path's account: see clientLine.Link
 }
 
@@ -97,6 +103,14 @@ func begin() (line, control net.Conn, err error) {
 	return line, control, err
 }
 
+// recordFiles are those that the owner passed, if records are kept.
+func recordFiles(kept bool) records.Files {
+	if !kept {
+		return records.Files{}
+	}
+	return records.Files{Sent: os.NewFile(sentFD, "sent"), Received: os.NewFile(receivedFD, "received")}
+}
+
 func fail(err error) int {
 	fmt.Fprintln(os.Stderr, "netcmp:", err)
 	return 1
@@ -114,7 +128,7 @@ func serverMain() int {
 	}
 	s := peer.NewServer(peer.ServerConfig{
 		Transports: Transports(), Addr: order.Addr, Private: order.Private, Sole: true, Log: zerolog.Nop(),
-		QlogDir: order.QlogDir,
+		QlogDir: order.QlogDir, Records: recordFiles(order.Records),
 	})
 	profiled, err := order.Profile.profile("server")
 	if err != nil {
@@ -123,7 +137,7 @@ func serverMain() int {
 	go func() {
 		_, _ = io.Copy(io.Discard, line)
 		// The owner is gone, or done. What is being written is to be whole.
-		if order.QlogDir != "" {
+		if order.QlogDir != "" || order.Records {
 			_ = s.Close()
 		}
 		if err := profiled(); err != nil {
@@ -201,6 +215,7 @@ func clientMain() int {
 		Link:       link,
 		Transports: Transports(), Control: peer.Over(control), Base: "http://lab",
 		Server: order.Server, Private: order.Private, Sole: true, Traces: order.Traces,
+		Records: recordFiles(order.Records),
 		Begin: func(ctx context.Context) error {
 			if err := tell(clientLine{Ready: true}); err != nil {
 				return err
@@ -288,7 +303,11 @@ type ends struct {
 }
 
 // startEnds starts both ends in their place, joined by a control channel.
-func startEnds(ctx context.Context, p place, spec peer.Spec, traces transport.Traces, profile Profiles) (e *ends, err error) {
+func startEnds(ctx context.Context, p place, spec peer.Spec, traces transport.Traces, profile Profiles, spool *records.Spool) (e *ends, err error) {
+	kept := spool != nil
+	if !kept {
+		spool = &records.Spool{}
+	}
 	e = &ends{}
 	defer func() {
 		if err != nil {
@@ -301,13 +320,13 @@ func startEnds(ctx context.Context, p place, spec peer.Spec, traces transport.Tr
 	}
 	defer clientControl.Close()
 	defer serverControl.Close()
-	e.serverLine, e.serverEnded, e.serverWhy, err = startEnd(ctx, p, lab.Server, "server", serverControl,
-		serverOrder{Addr: p.server(), Private: p.private(), QlogDir: traces.QlogDir, Profile: profile})
+	e.serverLine, e.serverEnded, e.serverWhy, err = startEnd(ctx, p, lab.Server, "server", serverControl, spool.Server,
+		serverOrder{Addr: p.server(), Private: p.private(), QlogDir: traces.QlogDir, Records: kept, Profile: profile})
 	if err != nil {
 		return e, err
 	}
-	e.line, e.clientEnded, e.clientWhy, err = startEnd(ctx, p, lab.Client, "client", clientControl,
-		clientOrder{Spec: spec, Server: p.server(), Private: p.private(), Traces: traces, Profile: profile, Path: p.private()})
+	e.line, e.clientEnded, e.clientWhy, err = startEnd(ctx, p, lab.Client, "client", clientControl, spool.Client,
+		clientOrder{Spec: spec, Records: kept, Server: p.server(), Private: p.private(), Traces: traces, Profile: profile, Path: p.private()})
 	if err != nil {
 		return e, err
 	}
@@ -315,7 +334,7 @@ func startEnds(ctx context.Context, p place, spec peer.Spec, traces transport.Tr
 	return e, nil
 }
 
-func startEnd(ctx context.Context, p place, h lab.Host, role string, control *os.File, order any) (
+func startEnd(ctx context.Context, p place, h lab.Host, role string, control *os.File, kept records.Files, order any) (
 	line net.Conn, ended <-chan struct{}, why func() string, err error,
 ) {
 	ours, theirs, err := socketPair()
@@ -329,6 +348,9 @@ func startEnd(ctx context.Context, p place, h lab.Host, role string, control *os
 	}
 	c := lab.Self(role)
 	c.Files = []*os.File{nil, nil, os.Stderr, theirs, control}
+	if kept.Sent != nil {
+		c.Files = append(c.Files, kept.Sent, kept.Received)
+	}
 	if ended, why, err = p.start(ctx, h, c); err == nil {
 		err = json.NewEncoder(line).Encode(order)
 	}

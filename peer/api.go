@@ -99,6 +99,7 @@ type EndReport struct {
 	// Discarded are damaged requests that came to an end that only answers:
 	// they are in no account of its own.
 	Discarded int64  `json:"discarded"`
+	Records   string `json:"records,omitempty"` // what kept this end from keeping its records
 	Error     string `json:"error,omitempty"`
 }
 

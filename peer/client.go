@@ -17,6 +17,7 @@ import (
 	"netcmp/clock"
 	"netcmp/lateness"
 	"netcmp/message"
+	"netcmp/records"
 	"netcmp/result"
 	"netcmp/transport"
 	"netcmp/transport/secure"
@@ -33,7 +34,8 @@ type ClientConfig struct {
 	Remote     bool       // the control channel is dialled, and the server goes by its address
 	Sole       bool       // this process has no other session at a time; see collect
 	Traces     transport.Traces
-	Clock      ClockSource // "" is ClockAuto
+	Records    records.Files // of this end's messages; without, none are kept
+	Clock      ClockSource   // "" is ClockAuto
 	// Begin is called before the connection that is measured, where another one
 	// went before it; nil does nothing.
 	Begin func(context.Context) error
@@ -223,7 +225,7 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	e := newEnd(endConfig{
 		spec: r.spec, properties: t.Properties(), conn: conn, session: r.session.Session,
 		client: true, private: r.config.Private, start: start, ahead: offset,
-		watch: lateness.Start(),
+		watch: lateness.Start(), records: r.config.Records,
 	})
 	if early {
 		e.run() // before the server hears of it: the first packets leave now

@@ -11,6 +11,7 @@ import (
 	"netcmp/lateness"
 	"netcmp/ledger"
 	"netcmp/message"
+	"netcmp/records"
 	"netcmp/transport"
 )
 
@@ -26,7 +27,8 @@ type endConfig struct {
 	ahead      int64 // how far the other end's clock is ahead of this one's
 	// watch samples how late this process is run, and is the end's to close; nil: it
 	// is not measured.
-	watch *lateness.Watch
+	watch   *lateness.Watch
+	records records.Files // of this end; without, none are kept
 }
 
 // end is one end of a running session: a sender, a receiver, or both on one
@@ -59,7 +61,7 @@ func newEnd(c endConfig) *end {
 	e.late, e.lapse = context.WithCancel(context.Background())
 	asks := c.spec.Pattern == RequestResponse
 	if c.spec.sends(c.client) {
-		e.sender = &sender{conn: c.conn, plan: c.spec.Plan, session: c.session, interval: c.spec.Interval, single: c.spec.NoBatch, flow: c.properties.Handshake}
+		e.sender = &sender{conn: c.conn, plan: c.spec.Plan, session: c.session, interval: c.spec.Interval, single: c.spec.NoBatch, flow: c.properties.Handshake, records: records.NewWriter(c.records.Sent)}
 		e.sent, e.guarded = make(chan struct{}), make(chan struct{})
 	}
 	switch {
@@ -94,7 +96,9 @@ func (e *end) newReceiver(kind message.Kind, ahead int64) *receiver {
 		Deadlines: e.spec.Deadlines, Interval: e.spec.Interval, Messages: e.spec.Messages,
 	}
 	c.MaxNumber = e.numbers()
-	return newReceiver(e.conn, e.session, kind, ahead, c)
+	r := newReceiver(e.conn, e.session, kind, ahead, c)
+	r.records = records.NewWriter(e.records.Received)
+	return r
 }
 
 // run starts the end's goroutines. They end with the connection.
@@ -248,6 +252,9 @@ func (e *end) report(other *EndReport, final bool) *EndReport {
 		used.damaged = 0 // the transport sent them again
 	}
 	r := &EndReport{CPUNS: used.cpu, Stats: e.conn.Stats(), Sent: e.sendReport()}
+	if final {
+		r.Records = e.flush()
+	}
 	if e.watch != nil {
 		r.LateNS = e.watch.Tail(e.start)
 	}
@@ -331,6 +338,21 @@ func (e *end) received(r, other *EndReport, used counters, final bool) {
 	}
 }
 
+// flush writes what is left of the end's records, and returns what kept it from that.
+func (e *end) flush() string {
+	var err error
+	if e.sender != nil {
+		err = e.sender.records.Flush()
+	}
+	if e.receiver != nil {
+		err = errors.Join(err, e.receiver.records.Flush())
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
 // close ends the connection and waits for the end's goroutines.
 func (e *end) close() {
 	e.interrupt(clock.Now())
@@ -346,6 +368,7 @@ func (e *end) close() {
 	if e.echo != nil {
 		<-e.echo.ended
 	}
+	_ = e.flush()
 	if e.watch != nil {
 		e.watch.Close()
 	}

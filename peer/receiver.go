@@ -8,6 +8,7 @@ import (
 	"netcmp/clock"
 	"netcmp/ledger"
 	"netcmp/message"
+	"netcmp/records"
 	"netcmp/result"
 	"netcmp/transport"
 )
@@ -27,9 +28,11 @@ type receiver struct {
 
 	answered func(number uint64) // told of the last message of each batch; may be nil
 
-	late   readLate
-	mu     sync.Mutex // over ledger
-	ledger *ledger.Ledger
+	late readLate
+	// records are of first copies; nil: none are kept.
+	records *records.Writer
+	mu      sync.Mutex // over ledger
+	ledger  *ledger.Ledger
 
 	delivered atomic.Int64
 	foreign   atomic.Int64 // messages of another session, or of a kind that has no place here
@@ -85,7 +88,15 @@ func (r *receiver) enter(batch []transport.Message) {
 			continue
 		default:
 			latest, came = h.Number, true
+			before := r.ledger.Delivered()
 			r.ledger.Arrive(h.Number, h.Planned, h.Sent, at, h.Length)
+			if r.records != nil && r.ledger.Delivered() > before {
+				received := int64(records.Unknown)
+				if m.Stamped != 0 {
+					received = m.Stamped + delta - r.start
+				}
+				r.records.Received(h.Number, at-r.start, received)
+			}
 			if first == 0 && r.ledger.Delivered() > 0 {
 				first = max(at-r.start, 1)
 			}

@@ -12,6 +12,7 @@ import (
 	"netcmp/ledger"
 	"netcmp/message"
 	"netcmp/pacer"
+	"netcmp/records"
 	"netcmp/result"
 	"netcmp/transport"
 	"netcmp/workload"
@@ -39,7 +40,8 @@ type sender struct {
 	interval time.Duration
 	// flow says that the transport controls its flow and may hold a hand-over
 	// up; of one that does not, a long hand-over is the machine's lateness.
-	flow bool
+	flow    bool
+	records *records.Writer // nil: none are kept
 	// single has each message handed over by itself.
 	single bool
 
@@ -155,6 +157,7 @@ func (s *sender) run(start int64) SendReport {
 		}
 		out.Sent += int64(taken)
 		s.count.Store(out.Sent)
+		s.records.Sent(now-start, taken)
 		if err != nil {
 			untaken = due[taken:n]
 			switch {

@@ -24,19 +24,22 @@ import (
 	"netcmp/clock"
 	"netcmp/netem"
 	"netcmp/netem/tc"
+	"netcmp/records"
 	"netcmp/transport"
 )
 
 // ServerConfig is what a server is made from.
 type ServerConfig struct {
 	Transports []transport.Transport
-	Addr       netip.Addr     // where sessions listen
-	Private    bool           // this host is the session's alone, so its counters tell of it
-	Sole       bool           // this process has no other session at a time; see collect
-	QlogDir    string         // see transport.Traces; a client cannot ask for it
-	Token      string         // demanded of every request; "" demands none
-	Sessions   int            // at most so many at once; 0 is 16
-	Log        zerolog.Logger // silent if zero
+	Addr       netip.Addr // where sessions listen
+	Private    bool       // this host is the session's alone, so its counters tell of it
+	Sole       bool       // this process has no other session at a time; see collect
+	// Records are the files for its one session's messages; without, none are kept.
+	Records  records.Files
+	QlogDir  string         // see transport.Traces; a client cannot ask for it
+	Token    string         // demanded of every request; "" demands none
+	Sessions int            // at most so many at once; 0 is 16
+	Log      zerolog.Logger // silent if zero
 	// IdleTimeout ends a connection that has asked for nothing for so long, and a
 	// session of which no message has moved; 0: none.
 	IdleTimeout time.Duration

@@ -23,6 +23,7 @@ type turns struct {
 	mu       sync.Mutex // over what follows
 	begun    bool
 	over     chan struct{} // closed when no more is asked
+	start    int64         // of the run
 	asked    int64         // when the request under way left
 	request  [1][]byte
 	perSlot  *ledger.DueCount
@@ -49,7 +50,7 @@ func (t *turns) run(start int64) SendReport {
 
 	t.mu.Lock()
 	t.begun = true
-	t.perSlot = ledger.NewDueCount(start, t.interval)
+	t.start, t.perSlot = start, ledger.NewDueCount(start, t.interval)
 	t.limit = t.plan.Expected()
 	if t.plan.Duration > 0 {
 		t.end = start + int64(t.plan.Duration)
@@ -112,6 +113,7 @@ func (t *turns) ask(now int64) {
 	taken, err := t.conn.Send(t.request[:])
 	if taken > 0 {
 		t.perSlot.Add(now)
+		t.records.Sent(now-t.start, 1)
 		t.out.Sent++
 		t.count.Store(t.out.Sent)
 	}

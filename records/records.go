@@ -82,9 +82,10 @@ const (
 // Writer writes one end's records of one kind. It allocates nothing. Its methods may be
 // called from any goroutine, and on a nil Writer, which writes nothing.
 type Writer struct {
-	mu  sync.Mutex
-	out *bufio.Writer
-	err error
+	mu   sync.Mutex
+	out  *bufio.Writer
+	cell [receivedSize]byte
+	err  error
 }
 
 // NewWriter writes to f; nil is a nil Writer.
@@ -102,10 +103,10 @@ func (w *Writer) Sent(at int64, n int) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var b [sentSize]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(at))
+	b := w.cell[:sentSize]
+	binary.LittleEndian.PutUint64(b, uint64(at))
 	for range n {
-		w.write(b[:])
+		w.write(b)
 	}
 }
 
@@ -116,11 +117,11 @@ func (w *Writer) Received(number uint64, read, received int64) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var b [receivedSize]byte
-	binary.LittleEndian.PutUint64(b[:], number)
+	b := w.cell[:]
+	binary.LittleEndian.PutUint64(b, number)
 	binary.LittleEndian.PutUint64(b[8:], uint64(read))
 	binary.LittleEndian.PutUint64(b[16:], uint64(received))
-	w.write(b[:])
+	w.write(b)
 }
 
 func (w *Writer) write(b []byte) {

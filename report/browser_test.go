@@ -402,7 +402,7 @@ func told(d *result.Document, number int) string {
 			s += ", head-of-line blocked"
 		}
 	}
-	if at(m.WaitingNS, number) >= 0 {
+	if partOf(m.WaitingNS, int64(number)) >= 0 {
 		s += fmt.Sprintf(" (waiting %s, crossing %s, ", Duration(m.WaitingNS[number]), Duration(m.CrossingNS[number]))
 		if d.Stall.Held != nil {
 			s += fmt.Sprintf("head-of-line blocked %s, ", Duration(m.BlockedNS[number]))

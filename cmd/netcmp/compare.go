@@ -129,6 +129,14 @@ func (p *program) compare(c *cli.Context) (err error) {
 		defer func() { err = errors.Join(err, out.Close()) }()
 		x.Kept = out.Append
 	}
+	rows, err := openRecords(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.close()) }()
+	if rows != nil {
+		x.Spool, x.Records = rows.spool, rows.add
+	}
 	hide := func() {}
 	if isTerminal(p.stderr) && !c.Bool("quiet") {
 		line := report.NewProgressLine(p.stderr, width(p.stderr), report.UseColor(true, os.Getenv))
@@ -145,7 +153,7 @@ func (p *program) compare(c *cli.Context) (err error) {
 	if found == nil {
 		return runErr
 	}
-	runErr = errors.Join(runErr, writeFiles(c, found.Trials, found))
+	runErr = errors.Join(runErr, writeFiles(c, found))
 	if !c.Bool("quiet") || c.Bool("json") {
 		if err := show(p.stdout, found, report.Options{Color: report.UseColor(isTerminal(p.stdout), os.Getenv), Width: width(p.stdout)}); err != nil {
 			return errors.Join(runErr, err)

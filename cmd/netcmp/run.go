@@ -157,7 +157,7 @@ func specFrom(c *cli.Context, proto string, seed uint64) (s peer.Spec, err error
 		Interval:   c.Duration("interval"),
 		Congestion: c.String("congestion"), Nagle: !c.Bool("no-delay"), NoBatch: c.Bool("no-batch"), Resume: c.Bool("resume"),
 		SendBuffer: c.Int("send-buffer"), ReceiveBuffer: c.Int("receive-buffer"),
-		Messages: c.IsSet("records") || c.IsSet("html"),
+		Messages: c.IsSet("html") || c.IsSet("records") && c.IsSet("connect"),
 	}
 	if s.Patience = c.Duration("stall-timeout"); c.IsSet("stall-timeout") && (s.Patience < time.Millisecond || s.Patience > peer.MaxPatience) {
 		return s, usagef("--stall-timeout %v is out of range: 1ms to 240h", s.Patience)
@@ -307,6 +307,17 @@ func (p *program) run(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	rows, err := openRecords(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.close()) }()
+	if x.Spool, err = rows.spool(); err != nil {
+		return err
+	}
+	if x.Spool != nil {
+		defer x.Spool.Close()
+	}
 	x.Pcap = pcap.files
 	defer func() { err = errors.Join(err, pcap.close()) }()
 	done := func() {}
@@ -323,6 +334,7 @@ func (p *program) run(c *cli.Context) (err error) {
 	if d == nil {
 		return runErr
 	}
+	runErr = errors.Join(runErr, rows.add(d, x.Spool))
 	return p.tell(c, d, runErr, out, expects)
 }
 
@@ -338,19 +350,9 @@ func openOut(c *cli.Context) (*report.Appender, error) {
 	return report.OpenAppender(c.String("out"))
 }
 
-// writeFiles writes the files that were asked for beside --out: each message of
-// the documents, and the page.
-func writeFiles(c *cli.Context, documents []*result.Document, x *result.Comparison) error {
+// writeFiles writes the page, if one was asked for.
+func writeFiles(c *cli.Context, x *result.Comparison) error {
 	var failed error
-	if name := c.String("records"); name != "" {
-		failed = writeFile(name, func(w io.Writer) error {
-			var err error
-			for _, d := range documents {
-				err = errors.Join(err, report.Records(w, d))
-			}
-			return err
-		})
-	}
 	if name := c.String("html"); name != "" {
 		failed = errors.Join(failed, writeFile(name, func(w io.Writer) error { return report.HTML(w, x) }))
 	}
@@ -372,7 +374,7 @@ func (p *program) tell(c *cli.Context, d *result.Document, runErr error, out *re
 	if out != nil {
 		failed = out.Append(d)
 	}
-	failed = errors.Join(failed, writeFiles(c, []*result.Document{d}, compare.Saved([]*result.Document{d})[0]))
+	failed = errors.Join(failed, writeFiles(c, compare.Saved([]*result.Document{d})[0]))
 	// A document that could not be kept is shown, so that it is not lost.
 	if !c.Bool("quiet") || failed != nil || c.Bool("json") {
 		failed = errors.Join(failed, p.show(p.stdout, d, c.Bool("json")))
