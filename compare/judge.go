@@ -34,7 +34,7 @@ func Judge(plan result.ComparisonPlan, trials []*result.Document) *result.Compar
 			x.Disturbed++
 		}
 	}
-	s := collect(plan.Arms, trials)
+	s := collect(plan.Arms, plan.Repeat, trials)
 	for _, m := range metrics {
 		for _, arm := range plan.Arms {
 			if f, ok := s.figure(m, arm); ok {
@@ -53,17 +53,17 @@ func Judge(plan result.ComparisonPlan, trials []*result.Document) *result.Compar
 	return x
 }
 
-// sample holds the undisturbed trials by arm and block.
+// sample holds the trials by arm and block: of a comparison the undisturbed ones.
 type sample struct {
 	arms   []string
 	trials map[string]map[int]*result.Document
 	blocks []int
 }
 
-func collect(arms []string, trials []*result.Document) *sample {
+func collect(arms []string, repeat int, trials []*result.Document) *sample {
 	s := &sample{arms: arms, trials: map[string]map[int]*result.Document{}}
 	for _, d := range trials {
-		if d.Trial == nil || d.IsDisturbed() {
+		if d.Trial == nil || d.IsDisturbed() && repeat > 1 { // of single runs nothing is judged
 			continue
 		}
 		if s.trials[d.Trial.Arm] == nil {

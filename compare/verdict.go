@@ -20,7 +20,10 @@ func (s *sample) verdict(x *result.Comparison) []string {
 		return report.Sentences(x.Trials[0])
 	}
 	var said []string
-	if x.Disturbed > 0 {
+	switch {
+	case x.Disturbed > 0 && x.Plan.Repeat == 1:
+		said = append(said, fmt.Sprintf("%d of %d runs were disturbed: do not trust their figures.", x.Disturbed, len(x.Trials)))
+	case x.Disturbed > 0:
 		said = append(said, fmt.Sprintf("This machine was too busy: %d of %d trials were disturbed and do not count. Close other programs and repeat.", x.Disturbed, len(x.Trials)))
 	}
 	if n := len(s.blocks); n < fewest {

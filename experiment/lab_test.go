@@ -88,9 +88,9 @@ func accounted(t *testing.T, m *result.Measured) {
 	if *a.Unexplained != 0 {
 		t.Errorf("%d messages are unexplained", *a.Unexplained)
 	}
-	sum := *m.Delivery.Delivered + *a.LinkLost + *a.QueueDropped + *a.ReceiverDropped + *a.InFlight + *a.Unexplained
-	if sum != m.Delivery.Sent {
-		t.Errorf("the account's parts are %d, sent were %d", sum, m.Delivery.Sent)
+	sum := *m.Delivery.Delivered + *a.Unsent + *a.LinkLost + *a.QueueDropped + *a.ReceiverDropped + *a.InFlight + *a.Unexplained
+	if sum != m.Delivery.Due {
+		t.Errorf("the account's parts are %d, due were %d", sum, m.Delivery.Due)
 	}
 }
 

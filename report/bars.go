@@ -51,7 +51,7 @@ func medianOf(x *result.Comparison, metric, arm string) (float64, bool) {
 func medianOfTrials(x *result.Comparison, arm string, of func(*result.Document) *int64) (float64, bool) {
 	var all []int64
 	for _, d := range x.Trials {
-		if d.Trial == nil || d.Trial.Arm != arm {
+		if d.Trial == nil || d.Trial.Arm != arm || d.IsDisturbed() && x.Plan.Repeat > 1 {
 			continue
 		}
 		if v := of(d); v != nil {

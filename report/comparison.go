@@ -90,7 +90,18 @@ func comparisonHead(x *result.Comparison) []row {
 		}
 		head = append(head, row{label: "repeats", c: c})
 	}
-	if x.Disturbed > 0 && len(x.Trials) > 1 {
+	switch {
+	case len(x.Trials) == 1:
+		head = append(disturbedRow(&d), head...)
+	case x.Disturbed > 0 && x.Plan.Repeat == 1:
+		var arms []string
+		for _, t := range x.Trials {
+			if t.IsDisturbed() && t.Trial != nil {
+				arms = append(arms, printable(t.Trial.Arm))
+			}
+		}
+		head = append([]row{{label: "DISTURBED", c: "do not trust the figures of " + strings.Join(arms, ", ") + ". Close other programs and repeat.", loud: true}}, head...)
+	case x.Disturbed > 0:
 		c := fmt.Sprintf("%d of %d trials are disturbed and count for nothing. Close other programs and repeat.", x.Disturbed, len(x.Trials))
 		head = append([]row{{label: "DISTURBED", c: c, loud: true}}, head...)
 	}
@@ -143,7 +154,7 @@ func inTimeText(x *result.Comparison, arm string, within int64) string {
 func inTime(x *result.Comparison, arm string, within int64) (float64, bool) {
 	var all []float64
 	for _, d := range x.Trials {
-		if d.Trial == nil || d.Trial.Arm != arm || d.IsDisturbed() {
+		if d.Trial == nil || d.Trial.Arm != arm || d.IsDisturbed() && x.Plan.Repeat > 1 {
 			continue
 		}
 		for _, w := range d.Deadline {
@@ -365,7 +376,13 @@ func ComparisonMarkdown(w io.Writer, x *result.Comparison) error {
 // ComparisonCSV writes the figures, one a line, in the units of their names.
 func ComparisonCSV(w io.Writer, x *result.Comparison) error {
 	c := csv.NewWriter(w)
-	_ = c.Write([]string{"metric", "arm", "n", "median", "ci_low", "ci_high"})
+	_ = c.Write([]string{"metric", "arm", "n", "median", "ci_low", "ci_high", "disturbed"})
+	disturbed := map[string]int{} // trials, by arm
+	for _, d := range x.Trials {
+		if d.IsDisturbed() && d.Trial != nil {
+			disturbed[d.Trial.Arm]++
+		}
+	}
 	number := func(v *float64) string {
 		if v == nil {
 			return ""
@@ -377,7 +394,7 @@ func ComparisonCSV(w io.Writer, x *result.Comparison) error {
 		if f.Infinite {
 			mid = "inf"
 		}
-		_ = c.Write([]string{f.Metric, f.Arm, fmt.Sprint(f.N), mid, number(f.CILow), number(f.CIHigh)})
+		_ = c.Write([]string{f.Metric, f.Arm, fmt.Sprint(f.N), mid, number(f.CILow), number(f.CIHigh), fmt.Sprint(disturbed[f.Arm])})
 	}
 	c.Flush()
 	return c.Error()
