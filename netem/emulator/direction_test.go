@@ -219,7 +219,7 @@ func TestDirectionIsItsReference(t *testing.T) {
 				want.InFlight = int64(len(model.waiting))
 				want.Refused = s.refused
 				got := d.tally()
-				got.DelayErrorNS, got.QueueDelayNS = nil, nil
+				got.DelayErrorNS, got.LatenessNS, got.QueueDelayNS = nil, nil, nil
 				if !reflect.DeepEqual(got, want) {
 					t.Fatalf("%s, %s:\n got %+v\nwant %+v", i, kind, got, want)
 				}
@@ -584,6 +584,9 @@ func TestDelayError(t *testing.T) {
 	d.deliver(10e6 + 50)
 	d.deliver(10e6 + 1000)
 	if got := *d.tally().DelayErrorNS; got != (result.Quantiles{P50: 50, P99: 1000, Max: 1000}) {
+		t.Errorf("%+v", got)
+	}
+	if got := *d.tally().LatenessNS; got != (result.Tail{P50: 50, P90: 1000, P99: 1000, P999: 1000, Max: 1000}) {
 		t.Errorf("%+v", got)
 	}
 }
