@@ -54,7 +54,7 @@ type condition struct{ name, value string }
 // conditions returns those of a run, always the same ones in the same order.
 func conditions(d *result.Document) []condition {
 	p := &d.Plan
-	text := func(format string, args ...any) string { return fmt.Sprintf(format, args...) }
+	text := fmt.Sprintf
 	return []condition{
 		{"engine", d.Engine},
 		{"path", text("%s / %s / %s / %v", p.NetemUp, p.NetemDown, p.Fate, p.Timeline)},

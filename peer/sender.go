@@ -24,10 +24,10 @@ const (
 	// blockedAfter tells a transport that did not take messages from a
 	// sender that was late: a hand-over that lasts longer.
 	blockedAfter = int64(time.Millisecond)
-	// overtimeMin and overtimeMax bound the overtime of a plan with a duration: a
+	// leastOvertime and mostOvertime bound the overtime of a plan with a duration: a
 	// sender that has fallen behind goes on for as long again. So a transport that
 	// carries half of the plan still delivers its first half, and the median is known.
-	overtimeMin, overtimeMax = time.Second, 30 * time.Second
+	leastOvertime, mostOvertime = time.Second, 30 * time.Second
 )
 
 // sender hands the messages of a plan to a connection, each at its time,
@@ -93,7 +93,7 @@ func (s *sender) run(start int64) SendReport {
 	default:
 		// A rate that is beyond the machine or the path ends in bounded time all the
 		// same; what is left then was due and is unsent.
-		end = start + int64(s.plan.Duration+min(max(s.plan.Duration, overtimeMin), overtimeMax))
+		end = start + int64(s.plan.Duration+min(max(s.plan.Duration, leastOvertime), mostOvertime))
 	}
 	most := min(max(batchBytes/s.plan.Size, 1), batchMessages)
 	if !s.plan.Saturate && s.plan.Arrival != workload.Burst {

@@ -93,15 +93,15 @@ const (
 	windowMax     = 32 << 20
 )
 
-// idleMin is how long a connection may be idle at the least. A peer that died is known
+// leastIdle is how long a connection may be idle at the least. A peer that died is known
 // of by other ways; messages may be far apart.
-const idleMin = time.Hour
+const leastIdle = time.Hour
 
 // settings are what quic-go is told, of a session with that StallTimeout: a listener lets
 // a handshake take so long, and Dial waits no longer.
 func (t Transport) settings(stall time.Duration) *quicgo.Config {
 	c := t.config
-	c.HandshakeIdleTimeout, c.MaxIdleTimeout = stall, max(idleMin, 2*stall)
+	c.HandshakeIdleTimeout, c.MaxIdleTimeout = stall, max(leastIdle, 2*stall)
 	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = windowInitial, windowMax
 	c.InitialConnectionReceiveWindow, c.MaxConnectionReceiveWindow = windowInitial*3/2, windowMax*3/2
 	c.MaxIncomingStreams = -1

@@ -28,8 +28,8 @@ const (
 	loadedPairs   = 20 // comparisons of each protocol with itself
 	loadedFalse   = 2  // of both kinds together
 	loadedLoops   = 4
-	stopMin       = 20 * time.Millisecond
-	stopMax       = 3 * time.Second
+	shortestStop  = 20 * time.Millisecond
+	longestStop   = 3 * time.Second
 	movedBy       = 0.05
 	disturbedSeed = 16
 )
@@ -95,9 +95,9 @@ func stoppedProcesses(t *testing.T, binary string) {
 		r := disturbedRuns[i%len(disturbedRuns)]
 		role := roles[draw.IntN(len(roles))]
 		at := time.Duration(draw.Int64N(int64(1300 * time.Millisecond)))
-		length := stopMin + time.Duration(draw.Int64N(int64(stopMax-stopMin)))
+		length := shortestStop + time.Duration(draw.Int64N(int64(longestStop-shortestStop)))
 		if draw.IntN(2) == 0 { // half of them are short
-			length = stopMin + time.Duration(draw.Int64N(int64(100*time.Millisecond)))
+			length = shortestStop + time.Duration(draw.Int64N(int64(100*time.Millisecond)))
 		}
 		usual := usualOf[r]
 		for n := 0; len(usual) < usualRuns; n++ { // what it is without a stop

@@ -586,7 +586,7 @@ func TestDelayError(t *testing.T) {
 	if got := *d.tally().DelayErrorNS; got != (result.Quantiles{P50: 50, P99: 1000, Max: 1000}) {
 		t.Errorf("%+v", got)
 	}
-	if got := *d.tally().LatenessNS; got != (result.Tail{P50: 50, P90: 1000, P99: 1000, P999: 1000, Max: 1000}) {
+	if got := *d.tally().LatenessNS; got != (result.Tail{P50: 50, P90: 50, P99: 1000, P999: 1000, Max: 1000}) {
 		t.Errorf("%+v", got)
 	}
 }
