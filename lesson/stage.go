@@ -154,10 +154,17 @@ func playOnce(ctx context.Context, d *Document, pcap capture.Files, title string
 }
 
 // late returns how late this machine ran the path and the programs on the hosts, at
-// the most, since an instant (clock.Now).
+// the most, since an instant (clock.Now). Of a program that does not answer in time it is
+// that time, and of a lesson that was interrupted nothing is asked.
 func (s *stage) late(l *lab.Lab, since int64) time.Duration {
+	const patience = time.Second
 	var worst int64
-	if link, _, err := l.Link(s.ctx, since); err == nil && link.Up.LatenessNS != nil && link.Down.LatenessNS != nil {
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	if ctx.Err() != nil {
+		return 0
+	}
+	if link, _, err := l.Link(ctx, since); err == nil && link.Up.LatenessNS != nil && link.Down.LatenessNS != nil {
 		worst = max(link.Up.LatenessNS.Max, link.Down.LatenessNS.Max)
 	}
 	for _, a := range []*actor{s.client, s.server} {
@@ -165,8 +172,13 @@ func (s *stage) late(l *lab.Lab, since int64) time.Duration {
 			continue
 		}
 		d := new(Done)
-		if a.line.Call(service+".Late", Order{Since: since}, d) == nil {
-			worst = max(worst, int64(d.Late))
+		select {
+		case call := <-a.line.Go(service+".Late", Order{Since: since}, d, make(chan *rpc.Call, 1)).Done:
+			if call.Error == nil {
+				worst = max(worst, int64(d.Late))
+			}
+		case <-ctx.Done():
+			worst = max(worst, int64(patience))
 		}
 	}
 	return time.Duration(worst)
