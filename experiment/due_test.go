@@ -14,6 +14,9 @@ import (
 // What a transport that is blocked never takes is due all the same: it is infinitely
 // late in every figure, and the account names it.
 func TestBlockedMessagesAreDue(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for its paths, which the first run has done")
+	}
 	for _, proto := range []string{"tcp", "tls", "quic", "quic-datagram"} {
 		t.Run(proto, func(t *testing.T) {
 			t.Parallel() // they wait for their paths
@@ -93,6 +96,9 @@ func TestFewMessages(t *testing.T) {
 
 // A path that is late delivers its messages all the same: none is unexplained.
 func TestALatePathIsWaitedFor(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for its paths, which the first run has done")
+	}
 	for _, spec := range []peer.Spec{
 		{Proto: "udp"},
 		{Proto: "quic-datagram"},
