@@ -174,6 +174,11 @@ func sample() {
 	for due := clock.Now() + int64(Period); ; {
 		now := clock.Now()
 		for now < due {
+			// Anew each time: it may expire some nanoseconds early, by another reading of
+			// the clock, and would then not expire again.
+			if set(timer, due-now) != nil {
+				return
+			}
 			if _, err := timer.Read(expired[:]); err != nil {
 				return
 			}
@@ -194,24 +199,16 @@ func sample() {
 		if now-due > int64(Period) { // beyond Longest
 			due = now + int64(Period)
 		}
-		if err := set(timer, due-clock.Now()); err != nil {
-			return
-		}
 	}
 }
 
-// newTimer returns a timer that becomes readable when it expires, in a period at first.
+// newTimer returns a timer that becomes readable when it expires.
 func newTimer() (*os.File, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), "timer")
-	if err := set(f, int64(Period)); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	return os.NewFile(uintptr(fd), "timer"), nil
 }
 
 // set has a timer expire after ns.

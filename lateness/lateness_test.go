@@ -94,3 +94,20 @@ func TestWatch(t *testing.T) {
 	}
 	b.Close()
 }
+
+// Samples go on, however often the timer is early.
+func TestWatchGoesOn(t *testing.T) {
+	w := Start()
+	defer w.Close()
+	var last int64
+	for range 40 {
+		time.Sleep(10 * Period)
+		w.mu.Lock()
+		now := w.last
+		w.mu.Unlock()
+		if now == last {
+			t.Fatalf("no sample in %v", 10*Period)
+		}
+		last = now
+	}
+}

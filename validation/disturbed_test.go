@@ -186,6 +186,7 @@ func readRun(t *testing.T, cmd *exec.Cmd, beside func(pid int)) *result.Document
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // and its tree with it
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
