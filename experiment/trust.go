@@ -20,8 +20,7 @@ import (
 //     held against the greatest delay: figures such as the share within a deadline
 //     still depend on it.
 //   - Of a saturating plan, whose delays are those of its own queues: a process was not
-//     run for more than lostShare of the run (p99 of its lateness, which is the length
-//     of a stop to within a hundredth of the run).
+//     run for more than lostShare of the run at a stretch.
 //
 // Lateness at a percentile is taken from each part's own distribution. Parts that are
 // late at different times count together: the rule errs on the side of disturbed. Where
@@ -29,7 +28,7 @@ import (
 // lateness of any part counts: it may have met that one.
 const (
 	movedShare = 0.05
-	lostShare  = 0.04
+	lostShare  = 0.1
 )
 
 // floors are the latenesses that are let pass, by percentile, ns: waking up a thread
@@ -163,7 +162,7 @@ func stopped(m *result.Measured, parts []component) []string {
 		return nil
 	}
 	for _, p := range parts {
-		if p.tail != nil && float64(p.tail.P99) > lostShare*float64(*m.Speed.DurationNS) {
+		if p.tail != nil && float64(p.tail.Max) > lostShare*float64(*m.Speed.DurationNS) {
 			reasons = append(reasons, fmt.Sprintf("the %s did not run for up to %v of %v", p.name, rounded(p.tail.Max), rounded(*m.Speed.DurationNS)))
 		}
 	}

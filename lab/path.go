@@ -45,7 +45,7 @@ func pathMain() int {
 		return 1
 	}
 	mountProc()
-	p := &pathProcess{channel: ch, programs: map[int]int{}, watch: lateness.Start()}
+	p := &pathProcess{channel: ch, programs: map[int]int{}, watch: lateness.Start(lateness.Period)}
 	go p.reap()
 	for {
 		var r request

@@ -18,7 +18,7 @@ const ms = int64(time.Millisecond)
 // A stop of a second in a run of ten is a tenth of the samples, evenly from nothing to
 // a second.
 func TestStop(t *testing.T) {
-	w := &Watch{}
+	w := &Watch{period: int64(Period)}
 	for at := ms; at < 10_000*ms; {
 		late := int64(0)
 		if at == 3_001*ms {
@@ -40,7 +40,7 @@ func TestStop(t *testing.T) {
 
 // Samples that were due before the run do not count.
 func TestFrom(t *testing.T) {
-	w := &Watch{}
+	w := &Watch{period: int64(Period)}
 	w.note(1*ms, 100*ms)
 	w.note(151*ms, 60*ms) // due 151, 156, … 211
 	if got := w.Tail(200 * ms); got.Max > 11*ms || got.P50 < 4*ms {
@@ -53,7 +53,7 @@ func TestFrom(t *testing.T) {
 
 // However long it goes on, what is kept is bounded, and is the latest.
 func TestSamplesAreBounded(t *testing.T) {
-	w := &Watch{}
+	w := &Watch{period: int64(Period)}
 	for i := range int64(samplesMax + 1000) {
 		w.note((i+1)*int64(Period), ms)
 	}
@@ -85,7 +85,7 @@ func TestWorse(t *testing.T) {
 
 // The thread samples, for as many watches as there are, and ends with the last one.
 func TestWatch(t *testing.T) {
-	a, b := Start(), Start()
+	a, b := Start(Period), Start(Period)
 	begun := clock.Now()
 	time.Sleep(20 * Period)
 	a.Close()
@@ -97,7 +97,7 @@ func TestWatch(t *testing.T) {
 
 // Samples go on, however often the timer is early.
 func TestWatchGoesOn(t *testing.T) {
-	w := Start()
+	w := Start(Period)
 	defer w.Close()
 	var last int64
 	for range 40 {

@@ -44,7 +44,7 @@ func hostMain() int {
 	f.Close()
 	server := rpc.NewServer()
 	if err == nil {
-		err = server.RegisterName(service, &host{sockets: map[int]int{}, secure: newSecured(), lateness: lateness.Start()})
+		err = server.RegisterName(service, &host{sockets: map[int]int{}, secure: newSecured(), lateness: lateness.Start(lateness.Period)})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "netcmp:", err)

@@ -225,7 +225,7 @@ func (r *run) begin(ctx, watching context.Context, t transport.Transport, clocks
 	e := newEnd(endConfig{
 		spec: r.spec, properties: t.Properties(), conn: conn, session: r.session.Session,
 		client: true, private: r.config.Private, start: start, ahead: offset,
-		watch: lateness.Start(), records: r.config.Records,
+		watch: lateness.Start(r.spec.sampled()), records: r.config.Records,
 	})
 	if early {
 		e.run() // before the server hears of it: the first packets leave now

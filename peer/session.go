@@ -296,7 +296,7 @@ func (x *session) start(w http.ResponseWriter, r *http.Request) {
 		x.end = newEnd(endConfig{
 			spec: x.spec, properties: x.transport.Properties(), conn: x.conn, session: x.number,
 			private: x.server.config.Private, start: o.StartNS, ahead: -o.OffsetNS,
-			watch: lateness.Start(), records: x.server.config.Records,
+			watch: lateness.Start(x.spec.sampled()), records: x.server.config.Records,
 		})
 		if x.before != nil {
 			x.end.before = *x.before

@@ -34,6 +34,7 @@ import (
 	"strings"
 	"time"
 
+	"netcmp/lateness"
 	"netcmp/message"
 	"netcmp/transport"
 	"netcmp/transport/short"
@@ -262,6 +263,14 @@ func (s Spec) sends(client bool) bool {
 // server sends by itself, it cannot before it has the connection.
 func (s Spec) early(p transport.Properties) bool {
 	return s.Resume && p.EarlyData && s.Direction == Up
+}
+
+// sampled is how often the process of an end is watched (package lateness).
+func (s Spec) sampled() time.Duration {
+	if s.Plan.Saturate && s.Pattern != RequestResponse {
+		return lateness.Coarse
+	}
+	return lateness.Period
 }
 
 // answerPatience is how long one who waits for each answer waits for one.
