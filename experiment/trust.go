@@ -20,7 +20,8 @@ import (
 //     held against the greatest delay: figures such as the share within a deadline
 //     still depend on it.
 //   - Of a saturating plan, whose delays are those of its own queues: a process was not
-//     run for more than lostShare of the run at a stretch.
+//     run for more than lostShare of the run at a stretch, and for more than lostLeast:
+//     a process that is busy all the time also keeps its own samples waiting.
 //
 // Lateness at a percentile is taken from each part's own distribution. Parts that are
 // late at different times count together: the rule errs on the side of disturbed. Where
@@ -29,6 +30,7 @@ import (
 const (
 	movedShare = 0.05
 	lostShare  = 0.1
+	lostLeast  = 500 * time.Millisecond
 )
 
 // floors are the latenesses that are let pass, by percentile, ns: waking up a thread
@@ -162,7 +164,7 @@ func stopped(m *result.Measured, parts []component) []string {
 		return nil
 	}
 	for _, p := range parts {
-		if p.tail != nil && float64(p.tail.Max) > lostShare*float64(*m.Speed.DurationNS) {
+		if p.tail != nil && float64(p.tail.Max) > max(lostShare*float64(*m.Speed.DurationNS), float64(lostLeast)) {
 			reasons = append(reasons, fmt.Sprintf("the %s did not run for up to %v of %v", p.name, rounded(p.tail.Max), rounded(*m.Speed.DurationNS)))
 		}
 	}

@@ -79,7 +79,7 @@ func TestTrustOfLostPercentiles(t *testing.T) {
 // Delays of a saturating run are those of its queues; it is disturbed when a process was
 // not run for long.
 func TestTrustOfSaturation(t *testing.T) {
-	for stop, want := range map[time.Duration]string{50 * time.Millisecond: result.Good, 500 * time.Millisecond: result.Disturbed} {
+	for stop, want := range map[time.Duration]string{50 * time.Millisecond: result.Good, 700 * time.Millisecond: result.Disturbed} {
 		d := paced(2000, 300, 400, map[string]result.Tail{"receiver": {P50: 90 * ms, P99: int64(stop), P999: int64(stop), Max: int64(stop)}})
 		d.Plan.Saturate = true
 		if got := trust(d); got.Verdict != want {
